@@ -1,0 +1,136 @@
+"""Sound into fixed-length chunks with context, so that wav2vec 2.0 can stream.
+
+The token timeline starts at the first sample: token ``j`` begins ``j / TOKEN_RATE_HZ`` seconds later.
+A chunk is a core with context on both sides; only the core's tokens are kept::
+
+    tokens   |ctx|      core      |ctx|
+                       |ctx|      core      |ctx|
+    time     ------------------------------------->
+
+Gaps stay gaps: they are zeros for the encoder and masked tokens for the fusion, at their true time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emorec_rt.manifest import Audio
+from emorec_rt.media.types import Samples
+from emorec_rt.signal import SAMPLE_RATE_HZ, TOKEN_HOP_SAMPLES, TOKEN_RECEPTIVE_SAMPLES
+
+RESYNC_SAMPLES = SAMPLE_RATE_HZ * 40 // 1000
+"""Timestamps may jitter by less than this (containers round to milliseconds) before they are believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One input of the audio encoder.
+
+    Attributes:
+        index: Position of the chunk; its core is tokens ``[index * core, (index + 1) * core)``.
+        samples: float32 ``[chunk_samples]``, context included, zeros where there is no sound.
+        mask: bool ``[core]``, true where a core token has sound under its centre.
+    """
+
+    index: int
+    samples: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+
+
+class AudioChunker:
+    """Cut one stream of sound into chunks. Memory is bounded by one chunk and one block.
+
+    Attributes:
+        core: Tokens that a chunk contributes.
+        origin_seconds: Presentation time of token 0; ``None`` before the first sample.
+        end_seconds: Presentation time of the end of the sound so far; ``-inf`` before the first sample.
+        next_index: Chunks before this one have been cut or skipped for want of sound.
+    """
+
+    def __init__(self, audio: Audio) -> None:
+        self._context = audio.context_tokens * TOKEN_HOP_SAMPLES
+        self._length = audio.chunk_samples
+        self.core = audio.chunk_tokens - 2 * audio.context_tokens
+        self.origin_seconds: float | None = None
+        self.next_index = 0
+        self._base = -self._context  # sample index of the buffer's first sample: where the next chunk starts
+        self._pcm = np.zeros(self._context, np.float32)
+        self._real = np.zeros(self._context, np.bool_)
+
+    @property
+    def end_seconds(self) -> float:
+        """Presentation time of the end of the sound so far."""
+        if self.origin_seconds is None:
+            return -np.inf
+        return self.origin_seconds + self._end / SAMPLE_RATE_HZ
+
+    def push(self, block: Samples) -> list[Chunk]:
+        """Add a block of sound; return the chunks that it completes."""
+        if self.origin_seconds is None:
+            self.origin_seconds = block.pts_seconds
+        offset = round((block.pts_seconds - self.origin_seconds) * SAMPLE_RATE_HZ)
+        drift = offset - self._end
+        chunks: list[Chunk] = []
+        pcm = block.pcm
+        if drift > self._length:
+            chunks += self._leap(offset)
+        elif drift > RESYNC_SAMPLES:
+            self._append(np.zeros(drift, np.float32), real=False)
+        elif drift < -RESYNC_SAMPLES:
+            pcm = pcm[-drift:]  # sound that overlaps what has been heard
+        self._append(pcm, real=True)
+        return chunks + list(self._complete())
+
+    def finish(self) -> list[Chunk]:
+        """End of the stream: return what is left, padded with zeros."""
+        if self.origin_seconds is None:
+            return []
+        chunks = list(self._complete())
+        while self._real.any() and self._core_start < self._end:
+            chunks += self._cut()
+        return chunks
+
+    @property
+    def _end(self) -> int:
+        return self._base + len(self._pcm)
+
+    @property
+    def _core_start(self) -> int:
+        return self._base + self._context
+
+    def _append(self, pcm: NDArray[np.float32], *, real: bool) -> None:
+        self._pcm = np.concatenate([self._pcm, pcm])
+        self._real = np.concatenate([self._real, np.full(len(pcm), real)])
+
+    def _complete(self) -> Iterator[Chunk]:
+        while len(self._pcm) >= self._length:
+            yield from self._cut()
+
+    def _cut(self) -> list[Chunk]:
+        """Take the next chunk off the buffer; nothing when its core is silent for want of sound."""
+        missing = max(self._length - len(self._pcm), 0)
+        samples = np.pad(self._pcm[: self._length], (0, missing))
+        real = np.pad(self._real[: self._length], (0, missing))
+        centres = self._context + TOKEN_RECEPTIVE_SAMPLES // 2 + TOKEN_HOP_SAMPLES * np.arange(self.core)
+        chunk = Chunk(self.next_index, samples, real[centres])
+        self._advance(1)
+        return [chunk] if chunk.mask.any() else []
+
+    def _advance(self, chunks: int) -> None:
+        step = chunks * self.core * TOKEN_HOP_SAMPLES
+        self.next_index += chunks
+        self._base += step
+        self._pcm, self._real = self._pcm[step:], self._real[step:]
+
+    def _leap(self, offset: int) -> list[Chunk]:
+        """Cross a gap longer than a chunk without filling it with zeros."""
+        chunks = self.finish()
+        skipped = offset // (self.core * TOKEN_HOP_SAMPLES) - self.next_index
+        self._advance(max(skipped, 0))
+        padding = max(offset - self._base, 0)
+        self._pcm, self._real = np.zeros(padding, np.float32), np.zeros(padding, np.bool_)
+        return chunks

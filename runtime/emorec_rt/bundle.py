@@ -1,0 +1,71 @@
+"""A bundle on disk: its manifest, and files that are what the manifest says they are."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from emorec_rt import manifest as manifest_file
+from emorec_rt.errors import BundleError, UsageError
+from emorec_rt.manifest import GraphName, Manifest, Precision
+
+DEMO_FOLDER = Path(__file__).parent / "demo"
+"""The bundle that ships with the package: small encoders trained on drawn faces and synthetic voices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An opened bundle.
+
+    Attributes:
+        folder: Where it lies.
+        manifest: Its validated contract.
+    """
+
+    folder: Path
+    manifest: Manifest
+
+    def graph_file(self, graph: GraphName, precision: Precision) -> Path:
+        """Path of a graph in a precision, after comparing its hash with the manifest's.
+
+        Raises:
+            UsageError: The bundle holds no such variant.
+            BundleError: The file is missing or has changed.
+        """
+        variants = self.manifest.graphs[graph].variants
+        if precision not in variants:
+            raise UsageError(
+                f"{self.folder}: {graph} has no {precision} variant, only {', '.join(sorted(variants))}"
+            )
+        path = self.folder / variants[precision].file
+        _check_hash(path, variants[precision].sha256)
+        return path
+
+
+def open_bundle(folder: str | Path | None = None) -> Bundle:
+    """Open a bundle; ``None`` opens the demo bundle.
+
+    Raises:
+        BundleError: It is no bundle, or its manifest is wrong.
+    """
+    folder = DEMO_FOLDER if folder is None else Path(folder)
+    if not folder.is_dir():
+        raise BundleError(folder, "is no folder; --bundle takes what export/build_engine.py wrote")
+    return Bundle(folder, manifest_file.load(folder / manifest_file.FILE_NAME))
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+        return digest.hexdigest()
+
+
+def _check_hash(path: Path, expected: str) -> None:
+    if not path.is_file():
+        raise BundleError(path, "is missing, though the manifest names it; copy the whole bundle")
+    if sha256_of(path) != expected:
+        raise BundleError(path, "has changed since the bundle was built (its hash differs); copy the bundle again")

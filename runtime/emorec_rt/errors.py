@@ -1,0 +1,61 @@
+"""Everything that can go wrong on purpose: one class a cause, the message built in the class.
+
+A message is one line: what happened, to which file, what to do. The command line prints it as it is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class EmorecError(Exception):
+    """Base of every error that emorec raises on purpose. ``str(error)`` is one line for a person."""
+
+    def __str__(self) -> str:
+        return " ".join(super().__str__().split())
+
+
+class UsageError(EmorecError, ValueError):
+    """The call itself is wrong: an option's value, a combination, a name (exit code 2)."""
+
+
+class MediaError(EmorecError, OSError):
+    """A file or stream that can't be read: damaged, unknown format, no usable stream."""
+
+    def __init__(self, source: str | Path, reason: str) -> None:
+        self.source = str(source)
+        self.reason = reason
+        super().__init__(f"{source}: {reason}")
+
+
+class FaceNotFoundError(MediaError):
+    """``--face require`` and no face in the whole input."""
+
+
+class BundleError(EmorecError, ValueError):
+    """A bundle that can't be used: missing or changed file, unknown version, wrong shapes."""
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        self.path = str(path)
+        self.reason = reason
+        super().__init__(f"{path}: {reason}")
+
+
+class BackendUnavailableError(EmorecError, ImportError):
+    """A library that a backend needs is missing; the message names the extra that installs it."""
+
+    def __init__(self, backend: str, missing: str, install: str) -> None:
+        self.backend = backend
+        super().__init__(f"backend {backend} needs {missing}, which is not installed; run: {install}")
+
+
+class EngineError(EmorecError, RuntimeError):
+    """An engine that was fed the wrong tensors or failed while it ran."""
+
+
+class OutputError(EmorecError, OSError):
+    """A result that can't be written: disk full, no permission, no such folder."""
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        self.path = str(path)
+        super().__init__(f"{path}: {reason}")

@@ -1,0 +1,39 @@
+"""What a media source yields: frames and samples, each with its presentation time in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded video frame, upright (rotation and mirroring metadata applied).
+
+    Attributes:
+        index: Position among the frames that were decoded, from 0; nothing is dropped.
+        pts_seconds: Presentation time in seconds on the container's clock, shared with the sound.
+        pixels: uint8 ``[H, W, 3]``, RGB.
+    """
+
+    index: int
+    pts_seconds: float
+    pixels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """A run of sound without a gap inside.
+
+    Attributes:
+        pts_seconds: Presentation time of the first sample, in seconds on the container's clock.
+        pcm: float32 ``[N]``, mono, 16 kHz, in [-1, 1].
+    """
+
+    pts_seconds: float
+    pcm: NDArray[np.float32]
+
+
+MediaItem = Frame | Samples

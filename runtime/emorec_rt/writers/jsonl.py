@@ -1,0 +1,42 @@
+"""One JSON object a line: the format for programs, and for streams."""
+
+from __future__ import annotations
+
+import msgspec
+
+from emorec_rt.prediction import Prediction
+
+
+class JsonlFormat:
+    """Rows as JSON objects.
+
+    Args:
+        labels: Class names, the keys of ``probabilities``.
+        video: The video's name, repeated in each row, so that rows of several inputs can share a stream.
+    """
+
+    def __init__(self, labels: tuple[str, ...], video: str) -> None:
+        self._labels = labels
+        self._video = video
+
+    def header(self) -> str:
+        """JSON lines have none."""
+        return ""
+
+    def row(self, prediction: Prediction) -> str:
+        """One frame."""
+        box = prediction.box
+        record = {
+            "video": self._video,
+            "frame": prediction.index,
+            "time_seconds": round(prediction.time_seconds, 6),
+            "label": prediction.label,
+            "probabilities": {
+                label: round(p, 4)
+                for label, p in zip(self._labels, prediction.probabilities.tolist(), strict=True)
+            },
+            "face": prediction.face,
+            "sound": prediction.sound,
+            "box": None if box is None else [round(v, 1) for v in (box.left, box.top, box.width, box.height)],
+        }
+        return msgspec.json.encode(record).decode() + "\n"
