@@ -1,10 +1,10 @@
 """emorec: video with sound in, emotions over time out.
 
-    import emorec_rt
+import emorec_rt
 
-    recognizer = emorec_rt.load()            # or load("engines/mine")
-    for p in recognizer.stream("video.mp4"):
-        print(p.time_seconds, p.label, p.probabilities)
+recognizer = emorec_rt.load()            # or load("engines/mine")
+for p in recognizer.stream("video.mp4"):
+    print(p.time_seconds, p.label, p.probabilities)
 """
 
 from __future__ import annotations

@@ -68,4 +68,6 @@ def _check_hash(path: Path, expected: str) -> None:
     if not path.is_file():
         raise BundleError(path, "is missing, though the manifest names it; copy the whole bundle")
     if sha256_of(path) != expected:
-        raise BundleError(path, "has changed since the bundle was built (its hash differs); copy the bundle again")
+        raise BundleError(
+            path, "has changed since the bundle was built (its hash differs); copy the bundle again"
+        )

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from emorec_rt.faces import Box
 from emorec_rt.manifest import Decoding
 from emorec_rt.prediction import Prediction
-from emorec_rt.windows import Window
-
+from emorec_rt.window import Window
 
 SettledStep = tuple[float, NDArray[np.float32], bool]
 """Presentation time, logits ``[C]``, whether there was sound."""
@@ -69,9 +68,8 @@ class Stitcher:
         done, self._sum = total[:count], total[count:]
         self._first = window.settles
         per_step = window.audio_mask.reshape(len(window.times_seconds), -1)
-        return Settled(
-            window.times_seconds[within], done[:, :-1] / done[:, -1:], per_step.any(axis=1)[within]
-        )
+        sound = np.asarray(per_step.max(axis=1)[within] > 0)
+        return Settled(window.times_seconds[within], done[:, :-1] / done[:, -1:], sound)
 
 
 class Smoother:
@@ -172,9 +170,7 @@ class RowBuilder:
         share = min(max((frame.time_seconds - before[0]) / span, 0.0), 1.0) if span > 0 else 0.0
         label, probabilities = self._decide((1 - share) * before[1] + share * after[1])
         sound = before[2] if share < 0.5 else after[2]
-        return Prediction(
-            frame.index, frame.time_seconds, label, probabilities, frame.face, sound, frame.box
-        )
+        return Prediction(frame.index, frame.time_seconds, label, probabilities, frame.face, sound, frame.box)
 
     def _decide(self, logits: NDArray[np.float32]) -> tuple[str, NDArray[np.float32]]:
         shifted = logits + self._bias

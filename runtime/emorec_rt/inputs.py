@@ -14,7 +14,24 @@ from emorec_rt.writers import FORMATS, format_of
 STDOUT: Final = Path("-")
 
 MEDIA_SUFFIXES: Final = frozenset(
-    ".3gp .aac .avi .flac .flv .m4a .m4v .mkv .mov .mp3 .mp4 .mpeg .mpg .mts .ogg .opus .ts .wav .webm .wmv".split()
+    {
+        *(
+            ".3gp",
+            ".avi",
+            ".flv",
+            ".m4v",
+            ".mkv",
+            ".mov",
+            ".mp4",
+            ".mpeg",
+            ".mpg",
+            ".mts",
+            ".ts",
+            ".webm",
+            ".wmv",
+        ),
+        *(".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"),
+    }
 )
 """What counts as media inside a folder; a file that is named outright may have any suffix."""
 

@@ -64,7 +64,7 @@ class Vision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     crop_size: Positive = CROP_SIZE
-    margin: Share = 0.3
+    margin: Share = 0.2
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     embedding_dim: Positive

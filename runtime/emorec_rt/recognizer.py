@@ -22,7 +22,9 @@ from emorec_rt.media import MediaReader, open_media
 from emorec_rt.media.types import Samples
 from emorec_rt.prediction import Prediction
 from emorec_rt.prefetch import prefetch
-from emorec_rt.windows import CroppedFrame, Window, WindowBuilder, cropped
+from emorec_rt.window import CroppedFrame, Window
+from emorec_rt.window_builder import WindowBuilder
+from emorec_rt.windows import cropped
 
 PREFETCH_ITEMS = 64
 FUSION_BATCH = 4

@@ -63,7 +63,8 @@ class TokenTimeline:
             times_seconds: float64 ``[S]``.
 
         Returns:
-            float32 ``[S, D]`` tokens, zeros where there is no sound, and float32 ``[S]`` mask, 1 where there is.
+            float32 ``[S, D]`` tokens, zeros where there is no sound, and float32 ``[S]`` mask, 1 where
+            there is.
         """
         tokens = np.zeros((len(times_seconds), self._width), np.float32)
         mask = np.zeros(len(times_seconds), np.float32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -38,9 +40,7 @@ def expected(pcm: np.ndarray, index: int) -> np.ndarray:
 def test_any_cut_into_blocks_gives_the_same_chunks(count: int, cuts: list[int]) -> None:
     pcm = noise(count)
     edges = [0, *sorted({cut for cut in cuts if cut < count}), count]
-    blocks = [
-        Samples(7.5 + a / SAMPLE_RATE_HZ, pcm[a:b]) for a, b in zip(edges, edges[1:], strict=False)
-    ]
+    blocks = [Samples(7.5 + a / SAMPLE_RATE_HZ, pcm[a:b]) for a, b in itertools.pairwise(edges)]
     chunks = run(blocks)
     assert [chunk.index for chunk in chunks] == list(range(len(chunks)))
     for chunk in chunks:
@@ -66,7 +66,7 @@ def test_a_long_gap_is_leapt_over() -> None:
     heard = sorted(
         chunk.index * CORE + int(token) for chunk in chunks for token in np.flatnonzero(chunk.mask)
     )
-    assert [token for token in heard if token >= 100][0] == 3600 * 50
+    assert next(token for token in heard if token >= 100) == 3600 * 50
     late = next(chunk for chunk in chunks if chunk.index * CORE == 3600 * 50)
     np.testing.assert_array_equal(late.samples[CONTEXT_SAMPLES:], pcm[: len(late.samples) - CONTEXT_SAMPLES])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from types import TracebackType
@@ -63,10 +64,8 @@ class WholeFile:
 
     def discard(self) -> None:
         """Leave nothing."""
-        try:
+        with contextlib.suppress(OSError):  # the disk is full, and what was buffered is unwanted
             self._file.close()
-        except OSError:
-            pass  # the disk is full, and what was buffered is unwanted
         self._part.unlink(missing_ok=True)
 
     def __enter__(self) -> WholeFile:

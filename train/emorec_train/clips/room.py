@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from emorec_rt.signal import SAMPLE_RATE_HZ
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve, lfilter
+
+from emorec_rt.signal import SAMPLE_RATE_HZ
 
 
 def record(rng: np.random.Generator, voice: NDArray[np.float32], clean: bool) -> NDArray[np.float32]:
@@ -30,11 +30,15 @@ def _reverberate(rng: np.random.Generator, voice: NDArray[np.float32]) -> NDArra
     response = rng.standard_normal(count) * np.exp(-np.arange(count) / (decay_seconds * SAMPLE_RATE_HZ / 3))
     response *= rng.uniform(0.15, 0.5) / np.linalg.norm(response)
     response[0] = 1.0
-    return np.asarray(fftconvolve(voice, response)[: len(voice)], dtype=np.float32)
+    size = len(voice) + count
+    heard = np.fft.irfft(np.fft.rfft(voice, size) * np.fft.rfft(response, size), size)
+    return np.asarray(heard[: len(voice)], dtype=np.float32)
 
 
 def _background(rng: np.random.Generator, count: int, voice_level: float) -> NDArray[np.float32]:
     colour = rng.uniform(0.0, 0.95)
-    noise = lfilter([1.0], [1.0, -colour], rng.standard_normal(count))
+    spectrum = np.fft.rfft(rng.standard_normal(count))
+    low_pass = 1 - colour * np.exp(-1j * np.linspace(0, np.pi, len(spectrum)))
+    noise = np.fft.irfft(spectrum / low_pass, count)
     ratio_db = rng.uniform(12.0, 36.0)
     return np.asarray(noise * (voice_level * 10 ** (-ratio_db / 20) / np.std(noise)), dtype=np.float32)

@@ -69,7 +69,8 @@ def _draw_segment(rng: np.random.Generator, segment: Segment) -> list[Syllable]:
     manner = _draw_manner(rng, VOICES[segment.design.voice])
     timing = TIMINGS[manner.design.timing]
     period = 1.0 / rng.uniform(*timing.rate_hz)
-    time, syllables = segment.start_seconds + rng.uniform(0.0, timing.pause_seconds[0]), []
+    time = segment.start_seconds + rng.uniform(0.0, timing.pause_seconds[0])
+    syllables: list[Syllable] = []
     while True:
         for _ in range(int(rng.integers(timing.phrase_syllables[0], timing.phrase_syllables[1] + 1))):
             length = period * rng.uniform(0.8, 1.2)
@@ -115,7 +116,7 @@ def _draw_syllable(rng: np.random.Generator, manner: _Manner, start: float, end:
 def mouth_opening_at(
     syllables: tuple[Syllable, ...], times_seconds: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """How far speech opens the mouth, 0 to 1, float64 ``[T]``: the syllables' timing and stress, nothing else."""
+    """How far speech opens the mouth, 0 to 1, float64 ``[T]``; from timing and stress, nothing else."""
     opening = np.zeros_like(times_seconds)
     for syllable in syllables:
         length = syllable.end_seconds - syllable.start_seconds

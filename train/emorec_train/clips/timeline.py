@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from emorec_rt.signal import EXPRESSIONS
 from numpy.typing import NDArray
 
+from emorec_rt.signal import EXPRESSIONS
 from emorec_train.clips.design import ACTION_UNITS, CLASSES, FACES, MOTION_RATE_HZ, ClassDesign
 from emorec_train.clips.types import ClipSpec
 
@@ -19,7 +19,9 @@ _MEAN_SEGMENT_SECONDS: Final = (2.6, 8.0)
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One class over ``[start_seconds, end_seconds)``; strength at time t: ``level + swing * sin(2 pi rate t + phase)``.
+    """One class over ``[start_seconds, end_seconds)``.
+
+    Its strength at time t is ``level + swing * sin(2 pi rate t + phase)``.
 
     Attributes:
         design: The class's row of the table.
@@ -95,7 +97,7 @@ def labels_at(segments: tuple[Segment, ...], times_seconds: NDArray[np.float64])
 
 
 def action_units_at(segments: tuple[Segment, ...], times_seconds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Strength of each action unit, float64 ``[T, A]``; segments fade into each other around their boundary."""
+    """Strength of each action unit, float64 ``[T, A]``; segments fade into each other at their boundary."""
     units = np.outer(segments[0].strength(times_seconds), segments[0].units)
     for segment in segments[1:]:
         share = _smooth_step((times_seconds - segment.start_seconds) / segment.ramp_seconds + 0.5)[:, None]

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
+
 from emorec_rt.errors import UsageError
 from emorec_rt.signal import EXPRESSIONS
-from numpy.typing import NDArray
 
 Split = Literal["train", "validation", "test"]
 
@@ -43,7 +44,9 @@ class ClipSpec:
 
     def __post_init__(self) -> None:
         if self.fps <= 0 or self.frame_count < 1:
-            raise UsageError(f"a clip of {self.seconds} s at {self.fps} fps has no frame; ask for more seconds")
+            raise UsageError(
+                f"a clip of {self.seconds} s at {self.fps} fps has no frame; ask for more seconds"
+            )
         if min(self.width, self.height) < 64 or self.width % 2 or self.height % 2:
             raise UsageError(f"{self.width}x{self.height} pixels; both sides must be even and at least 64")
         if self.labels is not None:

@@ -1,7 +1,4 @@
-"""``emorec-rt``: emotions over time from video with sound.
-
-Heavy imports wait until a command runs, so that ``--help`` is quick.
-"""
+"""``emorec-rt VIDEO...``: emotions over time from video with sound."""
 
 from __future__ import annotations
 
@@ -11,23 +8,26 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emorec_rt import __version__
-from emorec_rt.errors import EmorecError, UsageError
+from emorec_rt.cli.console import say
 
 if TYPE_CHECKING:
     from emorec_rt.session import Account, Session
 
 EXIT_FAILED = 1
-EXIT_USAGE = 2
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.command(hidden=True)
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="VIDEO...")
 @click.option(
-    "--out", "-o", type=click.Path(path_type=Path), help="File to write; its suffix sets the format. - is stdout."
+    "--out",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="File to write; its suffix sets the format. - is stdout.",
 )
 @click.option(
-    "--out-dir", type=click.Path(path_type=Path, file_okay=False), help="Folder to write one file an input into."
+    "--out-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to write one file an input into.",
 )
 @click.option(
     "--format",
@@ -36,7 +36,9 @@ EXIT_USAGE = 2
     help="txt: ABAW rows; csv and jsonl: probabilities, flags and face boxes too.",
 )
 @click.option(
-    "--bundle", type=click.Path(path_type=Path), help="Folder from export/build_engine.py.  [default: demo model]"
+    "--bundle",
+    type=click.Path(path_type=Path),
+    help="Folder from export/build_engine.py.  [default: demo model]",
 )
 @click.option(
     "--faces",
@@ -47,15 +49,18 @@ EXIT_USAGE = 2
 )
 @click.option("--face-model", type=click.Path(path_type=Path), help="Another YuNet ONNX file.")
 @click.option(
-    "--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Variant to run.  [default: the bundle's]"
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "int8"]),
+    help="Variant to run.  [default: the bundle's]",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Inference threads.  [default: one for each core]")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Inference threads.  [default: one for each core]"
+)
 @click.option(
     "--batch-size", type=click.IntRange(1, 1024), default=16, show_default=True, help="Frames in a batch."
 )
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
-@click.version_option(__version__, prog_name="emorec-rt")
-def cli(
+def run(
     inputs: tuple[Path, ...],
     out: Path | None,
     out_dir: Path | None,
@@ -70,14 +75,14 @@ def cli(
 ) -> None:
     """Write the expression of the main face at every frame of each VIDEO.
 
-    VIDEO is a media file (sound alone works too) or a folder of them. Without --out or --out-dir, JSON lines go
-    to standard output. Exit code: 0 all done, 1 some inputs failed, 2 wrong usage.
+    VIDEO is a media file (sound alone works too) or a folder of them. Without --out or --out-dir, JSON
+    lines go to standard output. Exit code: 0 all done, 1 some inputs failed, 2 wrong usage.
 
     \b
     emorec-rt talk.mp4 --out preds.txt
     emorec-rt talk.mp4 --out preds.csv --bundle engines/mine
     emorec-rt recordings/ --out-dir results --format jsonl
-    """
+    """  # noqa: D301 - click reads the \b
     from emorec_rt.bundle import open_bundle
     from emorec_rt.inputs import plan
     from emorec_rt.recognizer import Options, Recognizer
@@ -111,20 +116,3 @@ def _run(session: Session, *, bar: bool) -> Account:
     with click.progressbar(length=length, label="recognising", file=sys.stderr, show_pos=False) as progress:
         session.progress = progress.update
         return session.run()
-
-
-def say(line: str) -> None:
-    """Print a line on standard error."""
-    click.echo(line, err=True)
-
-
-def main() -> None:
-    """Entry point: errors become one line and an exit code."""
-    try:
-        cli.main(prog_name="emorec-rt")
-    except UsageError as error:
-        say(f"error: {error}")
-        raise SystemExit(EXIT_USAGE) from None
-    except EmorecError as error:
-        say(f"error: {error}")
-        raise SystemExit(EXIT_FAILED) from None

@@ -1,0 +1,134 @@
+"""What a new user feels: start-up, speed and memory of ``emorec-rt`` with the demo bundle.
+
+    python benchmarks/first_run.py
+
+Each figure is a median of whole-process runs of the installed command and stands beside its limit; the
+result goes to ``benchmarks/results/first_run.json``.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import click
+from av.packet import Packet
+from machine import save
+
+DEMO = Path(__file__).parents[1] / "examples" / "demo.mp4"
+REPEATS = 10
+"""The long clip is the demo this many times over."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number, its unit and the limit it is held to."""
+
+    name: str
+    value: float
+    unit: str
+    limit: str
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished process."""
+
+    wall_seconds: float
+    peak_mib: float
+    first_row_seconds: float | None
+
+
+def run(arguments: list[str]) -> Run:
+    """Run ``emorec-rt`` and have the system account for it."""
+    command = [str(Path(sys.executable).parent / "emorec-rt"), *arguments]
+    started = time.perf_counter()
+    first_row = None
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None  # noqa: S101 - it was asked for
+        for _ in process.stdout:
+            first_row = first_row or time.perf_counter() - started
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise click.ClickException(f"{' '.join(command)} ended with {process.returncode}")
+    return Run(time.perf_counter() - started, usage.ru_maxrss / 1024, first_row)
+
+
+def repeat_clip(source: Path, target: Path, times: int) -> float:
+    """Copy a clip's packets ``times`` times, one after the other; return the new length in seconds."""
+    with av.open(str(source)) as reader, av.open(str(target), "w") as writer:
+        length = (reader.duration or 0) / av.time_base
+        streams = {s.index: writer.add_stream_from_template(s) for s in reader.streams}
+        for turn in range(times):
+            reader.seek(0)
+            for packet in reader.demux():
+                _mux_shifted(packet, Fraction(round(turn * length * 1000), 1000), streams, writer)
+        return length * times
+
+
+def _mux_shifted(
+    packet: Packet, shift: Fraction, streams: dict[int, av.stream.Stream], writer: object
+) -> None:
+    if packet.dts is None or packet.time_base is None:
+        return
+    ticks = round(shift / packet.time_base)
+    packet.dts += ticks
+    packet.pts = None if packet.pts is None else packet.pts + ticks
+    packet.stream = streams[packet.stream.index]
+    writer.mux(packet)  # type: ignore[attr-defined]
+
+
+def measure(runs: int) -> list[Figure]:
+    """All figures."""
+    with tempfile.TemporaryDirectory() as folder:
+        long = Path(folder) / "long.mp4"
+        long_seconds = repeat_clip(DEMO, long, REPEATS)
+        out = ["--quiet", "--out", str(Path(folder) / "preds.txt")]
+        help_ = [run(["--help"]) for _ in range(runs)]
+        short_runs = [run([str(DEMO), *out]) for _ in range(runs)]
+        long_runs = [run([str(long), *out]) for _ in range(runs)]
+        rows = [run([str(DEMO), "--quiet", "--out", "-"]) for _ in range(runs)]
+    demo_seconds = long_seconds / REPEATS
+    help_seconds = statistics.median(r.wall_seconds for r in help_)
+    short_wall = statistics.median(r.wall_seconds for r in short_runs)
+    long_wall = statistics.median(r.wall_seconds for r in long_runs)
+    growth = statistics.median(r.peak_mib for r in long_runs) - statistics.median(
+        r.peak_mib for r in short_runs
+    )
+    first_row = statistics.median(r.first_row_seconds or 0.0 for r in rows)
+    steady = (long_seconds - demo_seconds) / (long_wall - short_wall)
+    return [
+        Figure("emorec-rt --help", help_seconds, "s", "< 0.3", help_seconds < 0.3),
+        Figure("first row after start", first_row, "s", "< 2", first_row < 2),
+        Figure("demo clip, start-up included", demo_seconds / short_wall, "x real time", "-", True),
+        Figure("demo clip, engines loaded", steady, "x real time", ">= 20", steady >= 20),
+        Figure("memory that a ten times longer clip adds", growth, "MiB", "< 50", growth < 50),
+        Figure("peak memory", statistics.median(r.peak_mib for r in long_runs), "MiB", "-", True),
+    ]
+
+
+@click.command(help=__doc__)
+@click.option("--runs", default=5, show_default=True, help="Runs of each command.")
+def main(runs: int) -> None:
+    """Measure, print, save; exit with 1 where a limit is missed."""
+    figures = measure(runs)
+    for figure in figures:
+        mark = "ok" if figure.holds else "MISSED"
+        click.echo(f"{figure.name:45} {figure.value:9.2f} {figure.unit:12} limit {figure.limit:8} {mark}")
+    click.echo(f"saved {save('first_run', {'figures': [vars(figure) for figure in figures]})}")
+    if not all(figure.holds for figure in figures):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

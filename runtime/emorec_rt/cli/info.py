@@ -1,0 +1,35 @@
+"""``emorec-rt info BUNDLE``: what a bundle is, and what its build measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path), required=False)
+def info(bundle: Path | None) -> None:
+    """Show what a BUNDLE holds: labels, window, graphs, hashes checked. Without BUNDLE, the demo bundle."""
+    from emorec_rt.bundle import Bundle, open_bundle
+    from emorec_rt.manifest import GRAPH_NAMES
+
+    opened: Bundle = open_bundle(bundle)
+    manifest = opened.manifest
+    spec = manifest.preprocessing
+    rate = f"{spec.grid.rate_hz:g} Hz" if spec.grid.rate_hz else "native frames"
+    click.echo(f"{manifest.name}: {opened.folder}")
+    if manifest.notice:
+        click.echo(manifest.notice)
+    click.echo(f"labels   {', '.join(manifest.labels)}")
+    click.echo(f"window   {spec.window.steps} steps, stride {spec.window.stride}, grid {rate}")
+    click.echo(
+        f"vision   {spec.vision.crop_size}x{spec.vision.crop_size} crops -> {spec.vision.embedding_dim}"
+    )
+    click.echo(f"audio    {spec.audio.chunk_tokens} tokens a chunk -> {spec.audio.embedding_dim}")
+    click.echo(f"runs     {manifest.precision} unless asked otherwise")
+    for graph in GRAPH_NAMES:
+        for precision, variant in manifest.graphs[graph].variants.items():
+            path = opened.graph_file(graph, precision)
+            size = f"{variant.size_bytes / 2**20:.2f} MiB"
+            click.echo(f"graph    {graph:7} {precision:9} {size:>11}  {path.name}  hash ok")

@@ -1,0 +1,20 @@
+"""Faces: find them, follow one, crop it."""
+
+from __future__ import annotations
+
+from emorec_rt.faces.box import Box, Face
+from emorec_rt.faces.crop import Crop, FaceCropper, FaceMode, crop_face, crop_square
+from emorec_rt.faces.detector import FaceDetector
+from emorec_rt.faces.tracker import FaceTracker
+
+__all__ = [
+    "Box",
+    "Crop",
+    "Face",
+    "FaceCropper",
+    "FaceDetector",
+    "FaceMode",
+    "FaceTracker",
+    "crop_face",
+    "crop_square",
+]

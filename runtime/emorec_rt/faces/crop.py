@@ -1,0 +1,131 @@
+"""Square crops around faces: the only part of a picture that the encoders see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from emorec_rt.errors import FaceNotFoundError
+from emorec_rt.faces.box import Box
+from emorec_rt.faces.detector import FaceDetector
+from emorec_rt.faces.tracker import FaceTracker
+from emorec_rt.media.types import Frame
+from emorec_rt.signal import CROP_SIZE
+
+FaceMode = Literal["auto", "require", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """What the vision encoder gets of one frame.
+
+    Attributes:
+        pixels: uint8 ``[size, size, 3]``, RGB; ``None`` where there is no face.
+        box: The face without its margin, in pixels of the frame; ``None`` without a face, or with faces off.
+        score: The detector's confidence, 0 where nothing was detected.
+    """
+
+    pixels: NDArray[np.uint8] | None
+    box: Box | None
+    score: float
+
+    @property
+    def found(self) -> bool:
+        """Whether there is something to encode."""
+        return self.pixels is not None
+
+
+class FaceCropper:
+    """Crop one input's frames, in presentation order.
+
+    Args:
+        mode: ``auto`` and ``require`` crop the main face; ``off`` crops the middle of the picture.
+        model: A YuNet file for a detector of its own.
+        detector: A detector to share between inputs, instead.
+        size: Side of the crop in pixels.
+        margin: Margin around the box, as a share of its longer side on each side.
+    """
+
+    def __init__(
+        self,
+        mode: FaceMode = "auto",
+        *,
+        model: Path | None = None,
+        detector: FaceDetector | None = None,
+        size: int = CROP_SIZE,
+        margin: float = 0.2,
+    ) -> None:
+        self._mode = mode
+        self._tracker = None if mode == "off" else FaceTracker(detector or FaceDetector(model))
+        self._size = size
+        self._margin = margin
+        self._faces = 0
+
+    def process(self, frame: Frame) -> Crop:
+        """The crop of one frame."""
+        if self._tracker is None:
+            return Crop(crop_square(frame.pixels, _middle(frame.pixels), self._size), None, 0.0)
+        face = self._tracker.update(frame)
+        if face is None:
+            return Crop(None, None, 0.0)
+        self._faces += 1
+        return Crop(crop_face(frame.pixels, face.box, self._size, self._margin), face.box, face.score)
+
+    def finish(self, source: str | Path) -> None:
+        """End of the input.
+
+        Raises:
+            FaceNotFoundError: The mode is ``require`` and no frame had a face.
+        """
+        if self._mode == "require" and self._faces == 0:
+            raise FaceNotFoundError(source, "no face in the whole input; --faces auto runs it on sound alone")
+
+
+def crop_face(
+    pixels: NDArray[np.uint8], box: Box, size: int = CROP_SIZE, margin: float = 0.2
+) -> NDArray[np.uint8]:
+    """The square around a face with its margin, uint8 ``[size, size, 3]``."""
+    side = max(box.width, box.height) * (1.0 + 2.0 * margin)
+    x, y = box.center
+    return crop_square(pixels, Box(x - side / 2, y - side / 2, side, side), size)
+
+
+def crop_square(pixels: NDArray[np.uint8], square: Box, size: int) -> NDArray[np.uint8]:
+    """Cut out a square and scale it to ``size``; the picture's edge is repeated beyond it.
+
+    Args:
+        pixels: uint8 ``[H, W, 3]``.
+        square: A box of equal sides, anywhere.
+        size: Side of the result in pixels.
+
+    Returns:
+        uint8 ``[size, size, 3]``.
+    """
+    height, width = pixels.shape[:2]
+    side = min(max(round(square.width), 1), 2 * max(height, width))
+    left = min(max(round(square.left), -side), width)
+    top = min(max(round(square.top), -side), height)
+    inside = pixels[max(top, 0) : max(top + side, 1), max(left, 0) : max(left + side, 1)]
+    if inside.size == 0:  # beyond the right or lower edge: the edge itself is all there is
+        inside = pixels[min(max(top, 0), height - 1) :, min(max(left, 0), width - 1) :]
+    before = (max(-top, 0), max(-left, 0))
+    after = (side - inside.shape[0] - before[0], side - inside.shape[1] - before[1])
+    if max(*before, *after) > 0:
+        above, below, left_of, right_of = (max(n, 0) for n in (before[0], after[0], before[1], after[1]))
+        inside = np.asarray(
+            cv2.copyMakeBorder(inside, above, below, left_of, right_of, cv2.BORDER_REPLICATE), np.uint8
+        )
+    shrinking = side > size
+    method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(inside, (size, size), interpolation=method), np.uint8)
+
+
+def _middle(pixels: NDArray[np.uint8]) -> Box:
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    return Box((width - side) / 2, (height - side) / 2, side, side)

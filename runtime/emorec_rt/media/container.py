@@ -1,0 +1,133 @@
+"""Open a local file and nothing else: no network, no playlist, no second file.
+
+FFmpeg opens addresses, follows playlists and expands patterns in names. Three locks stop that, each alone
+enough for the cases known: FFmpeg never gets a name, only a Python file object; whatever a container asks to
+open beside it is refused; only formats that carry their own media are accepted, and no protocol is.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import stat
+from contextlib import closing
+from pathlib import Path
+from typing import Final, NoReturn
+
+import av
+import av.error
+import av.logging
+from av.container import InputContainer
+
+from emorec_rt.errors import MediaError
+from emorec_rt.media.limits import MediaLimits
+
+SELF_CONTAINED_FORMATS: Final = (
+    # containers
+    "mov,matroska,avi,mpegts,mpeg,asf,flv,live_flv,mxf,gxf,nut,rm,wtv,ogg,ivf,dhav,dv,"
+    # elementary video streams
+    "h264,hevc,vvc,av1,obu,m4v,mpegvideo,mjpeg,h261,h263,vc1,dirac,cavsvideo,yuv4mpegpipe,"
+    # sound
+    "wav,w64,aiff,au,caf,flac,mp3,aac,loas,ac3,eac3,dts,truehd,mlp,amr,amrnb,amrwb,ape,tta,tak,wv,mpc,mpc8,voc,"
+    # pictures
+    "png_pipe,jpeg_pipe,jpegls_pipe,jpegxl_pipe,webp_pipe,bmp_pipe,tiff_pipe,ppm_pipe,pgm_pipe,gif,apng"
+)
+"""FFmpeg's names of the demuxers that are accepted: none of them reads another file."""
+
+READ_BYTES: Final = 64 * 1024
+_HEADERLESS: Final = frozenset({".yuv", ".rgb", ".raw", ".pcm"})
+_MPEG4_BOX: Final = b"ftyp"
+
+
+class LocalFile:
+    """A file object for FFmpeg that keeps the file's real name to itself.
+
+    The name that FFmpeg sees is ``media`` and the suffix: some formats are told apart by it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb", buffering=0)
+        self.name = "media" + (path.suffix if re.fullmatch(r"\.[A-Za-z0-9]{1,5}", path.suffix) else "")
+
+    def read(self, size: int) -> bytes:
+        """Read up to ``size`` bytes, none at the end."""
+        return self._file.read(size) or b""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a byte."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the position in bytes."""
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def open_container(path: Path, limits: MediaLimits) -> InputContainer:
+    """Open ``path`` with FFmpeg, closed to everything else.
+
+    Raises:
+        MediaError: It is no readable local file or no media of an accepted format.
+    """
+    check_local_file(path)
+    av.logging.set_level(None)  # a log callback into Python can deadlock with decoding threads
+    try:
+        return av.open(
+            LocalFile(path),
+            mode="r",
+            options={"max_pixels": str(limits.max_pixels)},
+            container_options={"protocol_whitelist": "none", "format_whitelist": SELF_CONTAINED_FORMATS},
+            metadata_errors="replace",
+            buffer_size=READ_BYTES,
+            io_open=_refuse_other_files,
+        )
+    except (av.error.FFmpegError, OSError, ValueError, RuntimeError) as error:
+        raise MediaError(path, _reason(path, error)) from error
+
+
+def check_local_file(path: Path) -> None:
+    """Raise a MediaError unless ``path`` is a regular file with something in it."""
+    try:
+        info = path.stat()
+    except FileNotFoundError:
+        address = re.match(r"\w+:/", str(path))
+        reason = "this is an address, not a local file; download it first" if address else "no such file"
+        raise MediaError(path, reason) from None
+    except (OSError, ValueError) as error:
+        raise MediaError(path, _system_reason(error)) from error
+    if stat.S_ISDIR(info.st_mode):
+        raise MediaError(path, "this is a folder, not a media file")
+    if not stat.S_ISREG(info.st_mode):
+        raise MediaError(path, "this is a device or a pipe, not a media file")
+    if info.st_size == 0:
+        raise MediaError(path, "the file is empty")
+
+
+def _refuse_other_files(url: str, _flags: int, _options: object) -> NoReturn:
+    raise PermissionError(f"the file points to another one: {url}")
+
+
+def _reason(path: Path, error: Exception) -> str:
+    if isinstance(error, PermissionError | IsADirectoryError):
+        return _system_reason(error)
+    if path.suffix.lower() in _HEADERLESS:
+        return (
+            "raw media without a header: picture size and format are unknown; convert it, for example to mp4"
+        )
+    if isinstance(error, av.error.InvalidDataError) and _head(path)[4:8] == _MPEG4_BOX:
+        return "the file's index is missing or damaged; the recording was cut off or not finished"
+    if isinstance(error, av.error.InvalidDataError | ValueError):
+        return "not a media file of a known format, or damaged from its start"
+    return _system_reason(error)
+
+
+def _system_reason(error: Exception) -> str:
+    return f"can't be read: {getattr(error, 'strerror', None) or error}"
+
+
+def _head(path: Path) -> bytes:
+    with closing(path.open("rb")) as file:
+        return file.read(12)

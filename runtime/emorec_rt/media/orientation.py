@@ -1,0 +1,43 @@
+"""Turn a picture upright as its display matrix says."""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, cast
+
+import numpy as np
+from av.sidedata.sidedata import SideData
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+IDENTITY: Final = (1, 0, 0, 1)
+_MATRIX_BYTES: Final = 36
+
+DisplayMatrix = tuple[int, int, int, int]
+"""``(a, b, c, d)``: a stored point ``(x, y)`` is shown at ``(a*x + c*y, b*x + d*y)``, y downwards."""
+
+
+def display_matrix(frame: VideoFrame) -> DisplayMatrix:
+    """Read the linear part of a frame's display matrix (ISO/IEC 14496-12, tkhd), identity without one."""
+    data = cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
+    if data is None or data.buffer_size < _MATRIX_BYTES:
+        return IDENTITY
+    a, b, _u, c, d, _v, _x, _y, _w = struct.unpack("=9i", bytes(data)[:_MATRIX_BYTES])
+    return a, b, c, d
+
+
+def upright(pixels: NDArray[np.uint8], matrix: DisplayMatrix) -> NDArray[np.uint8]:
+    """Rotate by quarter turns and mirror ``pixels`` (``[H, W, C]``) into the nearest upright position.
+
+    Angles between quarter turns go to the nearest one: cameras don't write others.
+    """
+    a, b, c, d = matrix
+    swapped = abs(b) + abs(c) > abs(a) + abs(d)
+    if swapped:
+        pixels = pixels.swapaxes(0, 1)
+        a, d = c, b
+    if a < 0:
+        pixels = pixels[:, ::-1]
+    if d < 0:
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)

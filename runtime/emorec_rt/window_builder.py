@@ -1,0 +1,233 @@
+"""Build windows from one input's items: every frame that stands for a step is encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emorec_rt.audio import Chunk
+from emorec_rt.batching import Batcher, Item
+from emorec_rt.grid import DEFAULT_RATE_HZ, FrameGrid, SoundGrid, Step
+from emorec_rt.manifest import Preprocessing
+from emorec_rt.media.types import Samples
+from emorec_rt.tokens import TokenTimeline
+from emorec_rt.window import CroppedFrame, Window
+
+MAX_STEP_SECONDS = 0.2
+"""A step's audio tokens are spread over its duration, but over no more than this."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    """A step on its way: its embedding is ``None`` while the encoder works or when there is no face."""
+
+    time_seconds: float
+    waiting: bool
+    embedding: NDArray[np.float32] | None = None
+
+
+@dataclass(slots=True)
+class _Frame:
+    """The newest frames, kept until no step can take them any more."""
+
+    pixels: NDArray[np.uint8] | None
+    slots: list[_Slot] = field(default_factory=list)
+
+
+class WindowBuilder:
+    """Turn one input's items into windows. Feed it in presentation order, then ``finish`` it.
+
+    Args:
+        preprocessing: The bundle's or the checkpoint's.
+        vision: Batcher of the vision encoder.
+        audio: Batcher of the audio encoder.
+        has_video: Whether frames are to be expected; without, the grid follows the sound.
+        has_sound: Whether samples are to be expected.
+        emit: Called with each window, in order.
+    """
+
+    def __init__(
+        self,
+        preprocessing: Preprocessing,
+        vision: Batcher,
+        audio: Batcher,
+        *,
+        has_video: bool,
+        has_sound: bool,
+        emit: Callable[[Window], None],
+    ) -> None:
+        self._spec = preprocessing
+        self._vision = vision
+        self._audio = audio
+        self._emit = emit
+        self._frame_grid = FrameGrid(preprocessing.grid) if has_video else None
+        self._sound_grid = SoundGrid(preprocessing.grid)
+        self._tokens = TokenTimeline(preprocessing.audio)
+        if not has_sound:
+            self._tokens.finish()
+        self._slots: list[_Slot] = []
+        self._first = 0  # step index of the leftmost slot
+        self._next_window = 0  # first step of the next regular window
+        self._newest: dict[int, _Frame] = {}
+        self._sound_end = -np.inf
+        self._finished = False
+        self._done = False
+
+    @property
+    def done(self) -> bool:
+        """Whether the last window has been emitted."""
+        return self._done
+
+    def push(self, item: CroppedFrame | Samples) -> None:
+        """Add an item; encoders run as batches fill, and windows are emitted as they become complete."""
+        if isinstance(item, Samples):
+            self._push_samples(item)
+        else:
+            self._push_frame(item)
+        self._advance()
+
+    def finish(self) -> None:
+        """No more items will come. Windows that wait for a batch are emitted when it has run."""
+        for chunk in self._tokens.chunker.finish():
+            self._encode_chunk(chunk)
+        self._tokens.finish()
+        if not self._slots and self._first == 0:
+            self._follow_sound()
+        self._finished = True
+        self._newest.clear()
+        self._advance()
+
+    def _follow_sound(self) -> None:
+        """A video track of which no frame could be decoded leaves the sound to set the grid."""
+        chunker = self._tokens.chunker
+        if chunker.origin_seconds is not None:
+            for step in self._sound_grid.push(chunker.origin_seconds, self._sound_end):
+                self._add_step(step)
+
+    def _push_frame(self, frame: CroppedFrame) -> None:
+        if self._frame_grid is None:
+            return
+        self._newest[frame.index] = _Frame(frame.crop.pixels)
+        for step in self._frame_grid.push(frame.index, frame.pts_seconds):
+            self._add_step(step)
+        for index in [index for index in self._newest if index < frame.index]:
+            del self._newest[index]
+
+    def _push_samples(self, block: Samples) -> None:
+        chunks = self._tokens.chunker.push(block)
+        self._sound_end = self._tokens.chunker.end_seconds
+        if self._frame_grid is None:
+            for step in self._sound_grid.push(block.pts_seconds, self._sound_end):
+                self._add_step(step)
+        for chunk in chunks:
+            self._encode_chunk(chunk)
+
+    def _add_step(self, step: Step) -> None:
+        frame = None if step.frame is None else self._newest[step.frame]
+        slot = _Slot(step.time_seconds, waiting=frame is not None and frame.pixels is not None)
+        self._slots.append(slot)
+        if frame is None or frame.pixels is None:
+            return
+        frame.slots.append(slot)
+        if len(frame.slots) == 1:
+            self._encode_frame(frame, frame.pixels)
+        elif not frame.slots[0].waiting:
+            slot.embedding, slot.waiting = frame.slots[0].embedding, False
+
+    def _encode_frame(self, frame: _Frame, pixels: NDArray[np.uint8]) -> None:
+        def done(outputs: Item) -> None:
+            for slot in frame.slots:
+                slot.embedding, slot.waiting = outputs["embeddings"], False
+            self._advance()
+
+        self._vision.submit({"frames": pixels}, done)
+
+    def _encode_chunk(self, chunk: Chunk) -> None:
+        context, core = self._spec.audio.context_tokens, self._tokens.chunker.core
+
+        def done(outputs: Item) -> None:
+            self._tokens.store(chunk, outputs["tokens"][context : context + core])
+            self._advance()
+
+        self._tokens.expect(chunk)
+        self._audio.submit({"samples": chunk.samples}, done)
+
+    def _advance(self) -> None:
+        """Emit every window that has become complete."""
+        T = self._spec.window.steps
+        total = self._first + len(self._slots)
+        while not self._done and self._next_window + T <= total:
+            if not self._ready(self._next_window, T):
+                return
+            settles = self._next_window + self._spec.window.stride
+            if self._finished and self._next_window + T == total:
+                settles = total
+            self._emit_window(self._next_window, T, settles)
+            self._next_window += self._spec.window.stride
+            self._done = settles == total and self._finished
+        if self._finished and not self._done:
+            self._emit_tail(total)
+
+    def _emit_tail(self, total: int) -> None:
+        """The last window ends at the last step, so that no step sees less context than it could."""
+        if total == self._first:
+            self._done = True
+            return
+        start = max(total - self._spec.window.steps, self._first)
+        if self._ready(start, total - start):
+            self._emit_window(start, total - start, total)
+            self._done = True
+
+    def _ready(self, start: int, count: int) -> bool:
+        slots = self._span(start, count)
+        if any(slot.waiting for slot in slots):
+            return False
+        until = slots[-1].time_seconds + MAX_STEP_SECONDS
+        return self._tokens.ready(until, newest_seconds=self._slots[-1].time_seconds)
+
+    def _span(self, start: int, count: int) -> list[_Slot]:
+        return self._slots[start - self._first : start - self._first + count]
+
+    def _emit_window(self, start: int, count: int, settles: int) -> None:
+        T, per_step = self._spec.window.steps, self._spec.window.tokens_per_step
+        slots = self._span(start, count)
+        times = _padded_times([slot.time_seconds for slot in slots], T, self._default_period)
+        embeddings = np.zeros((T, self._spec.vision.embedding_dim), np.float32)
+        mask = np.zeros(T, np.float32)
+        for k, slot in enumerate(slots):
+            if slot.embedding is not None:
+                embeddings[k], mask[k] = slot.embedding, 1.0
+        tokens, audio_mask = self._tokens.gather(_token_times(times, per_step))
+        audio_mask[count * per_step :] = 0.0
+        tokens[count * per_step :] = 0.0
+        self._emit(Window(start, count, settles, times, embeddings, mask, tokens, audio_mask))
+        self._forget(settles)
+
+    @property
+    def _default_period(self) -> float:
+        return 1.0 / (self._spec.grid.rate_hz or DEFAULT_RATE_HZ)
+
+    def _forget(self, settled: int) -> None:
+        """Drop steps that no later window takes: the tail window reaches back ``T - 1`` steps at most."""
+        total = self._first + len(self._slots)
+        keep_from = min(settled, total - self._spec.window.steps)
+        if keep_from > self._first:
+            del self._slots[: keep_from - self._first]
+            self._first = keep_from
+        if self._slots:
+            self._tokens.forget(self._slots[0].time_seconds)
+
+
+def _padded_times(times: list[float], length: int, period: float) -> NDArray[np.float64]:
+    missing = np.arange(1, length - len(times) + 1)
+    return np.concatenate([np.asarray(times), times[-1] + period * missing])
+
+
+def _token_times(times: NDArray[np.float64], per_step: int) -> NDArray[np.float64]:
+    """Spread ``per_step`` token times over each step's duration: float64 ``[T * per_step]``."""
+    durations = np.diff(times, append=times[-1] + (times[-1] - times[-2] if len(times) > 1 else 0.0))
+    durations = np.minimum(durations, MAX_STEP_SECONDS)
+    return np.asarray(times[:, None] + durations[:, None] * np.arange(per_step) / per_step).ravel()

@@ -1,0 +1,1 @@
+"""The reference model: its classes, data, losses, training loop, metrics and checkpoints."""

@@ -1,0 +1,60 @@
+"""From a configuration to modules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from emorec_train.model.audio import AudioEncoder
+from emorec_train.model.config import ModelConfig
+from emorec_train.model.fusion import FusionModel
+from emorec_train.model.text import TextEncoder
+from emorec_train.model.vision import VisionEncoder
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The parts of one model; ``text`` is there for training only, and only with text guidance."""
+
+    vision: VisionEncoder
+    audio: AudioEncoder
+    fusion: FusionModel
+    text: TextEncoder | None = None
+
+
+def build_models(config: ModelConfig, *, pretrained: bool = True) -> Models:
+    """Make a new model.
+
+    Args:
+        config: Its architecture.
+        pretrained: Whether to fill the encoders with the weights that the configuration names, if any.
+            That may download them.
+
+    Raises:
+        UsageError: The named weights are unknown or don't fit.
+    """
+    models = Models(
+        VisionEncoder(config.vision, config.preprocessing.vision),
+        AudioEncoder(config.audio, config.preprocessing.audio),
+        FusionModel(config.fusion, config.preprocessing, len(config.labels)),
+        None if config.text is None else TextEncoder(config.text, config.vision),
+    )
+    if pretrained:
+        _load_pretrained(config, models)
+    return models
+
+
+def _load_pretrained(config: ModelConfig, models: Models) -> None:
+    from emorec_train.model import pretrained
+
+    if config.vision.pretrained:
+        pretrained.load_clip(config.vision, models.vision, models.text)
+    if config.audio.pretrained:
+        pretrained.load_wav2vec2(config.audio, models.audio)
+
+
+def freeze(module: nn.Module) -> None:
+    """Stop a module from learning: no gradients, no dropout."""
+    module.requires_grad_(False)
+    module.eval()

@@ -1,0 +1,230 @@
+"""A checkpoint: a folder of JSON and safetensors that says all there is to know about a trained model.
+
+runs/demo/
+  checkpoint.json              configuration, how it was trained, what it reached
+  vision.safetensors           ``VisionEncoder``
+  audio.safetensors            ``AudioEncoder``
+  fusion.safetensors           ``FusionModel``
+  text_prototypes.safetensors  the class texts, with text guidance only
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from emorec_rt.errors import EmorecError, OutputError
+from emorec_train.model.audio import AudioEncoder
+from emorec_train.model.build import build_models
+from emorec_train.model.config import ModelConfig
+from emorec_train.model.fusion import FusionModel
+from emorec_train.model.vision import VisionEncoder
+
+SCHEMA_VERSION: Final = 1
+FILE_NAME: Final = "checkpoint.json"
+PROTOTYPES_FILE_NAME: Final = "text_prototypes.safetensors"
+_PROTOTYPES_KEY: Final = "prototypes"
+
+
+class CheckpointError(EmorecError, ValueError):
+    """A checkpoint that can't be used: missing or foreign file, unknown version, weights that don't fit."""
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        self.path = str(path)
+        super().__init__(f"{path}: {reason}")
+
+
+class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the model came about.
+
+    Attributes:
+        command: The command line.
+        seed: Of everything random in training.
+        clips: For each split, the identity of each clip (for generated clips the seed).
+        metrics: What it reached, by split and mode.
+        settings: The training settings.
+        versions: Of the libraries that took part.
+    """
+
+    command: str = ""
+    seed: int = 0
+    clips: dict[str, list[str]] = {}
+    metrics: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    versions: dict[str, str] = {}
+
+
+class CheckpointFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``checkpoint.json``.
+
+    Attributes:
+        format: Tells the file from any other JSON.
+        schema_version: Version of this format.
+        model: The model's configuration.
+        training: How it came about.
+    """
+
+    format: Literal["emorec-checkpoint"] = "emorec-checkpoint"
+    schema_version: Literal[1] = SCHEMA_VERSION
+    model: ModelConfig
+    training: TrainingRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A loaded checkpoint; its modules are in eval mode.
+
+    Attributes:
+        folder: Where it lies.
+        config: The model's configuration, preprocessing and labels included.
+        training: How it came about.
+        vision: uint8 ``[B, H, W, 3]`` to ``[B, Dv]``.
+        audio: float32 ``[B, N]`` to ``[B, S, Da]``.
+        fusion: Both streams to logits ``[B, T, C]``.
+        text_prototypes: ``[C, E]``, or ``None`` without text guidance.
+    """
+
+    folder: Path
+    config: ModelConfig
+    training: TrainingRecord
+    vision: VisionEncoder
+    audio: AudioEncoder
+    fusion: FusionModel
+    text_prototypes: Tensor | None = None
+
+
+def save_checkpoint(
+    folder: Path,
+    config: ModelConfig,
+    training: TrainingRecord,
+    *,
+    vision: VisionEncoder,
+    audio: AudioEncoder,
+    fusion: FusionModel,
+    text_prototypes: Tensor | None = None,
+) -> None:
+    """Write a checkpoint: as a whole, or not at all. One that is there already is replaced.
+
+    Raises:
+        OutputError: The folder can't be written, or holds something else than a checkpoint.
+    """
+    if folder.exists() and not (folder / FILE_NAME).is_file():
+        raise OutputError(folder, "exists and is no checkpoint, so it is not replaced; give another --out")
+    modules: dict[str, nn.Module] = {"vision": vision, "audio": audio, "fusion": fusion}
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+            whole = Path(scratch) / "new"
+            whole.mkdir()
+            _write(whole, CheckpointFile(model=config, training=training), modules, text_prototypes)
+            if folder.exists():
+                folder.rename(Path(scratch) / "old")
+            whole.rename(folder)
+    except OSError as error:
+        raise OutputError(folder, f"can't be written: {error.strerror or error}") from error
+
+
+def _write(
+    folder: Path, file: CheckpointFile, modules: dict[str, nn.Module], prototypes: Tensor | None
+) -> None:
+    for name, module in modules.items():
+        state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+        save_file(state, folder / f"{name}.safetensors")
+    if prototypes is not None:
+        save_file({_PROTOTYPES_KEY: prototypes.detach().cpu()}, folder / PROTOTYPES_FILE_NAME)
+    encoded = msgspec.json.encode(file)
+    (folder / FILE_NAME).write_bytes(msgspec.json.format(encoded, indent=2) + b"\n")
+
+
+def load_checkpoint(folder: str | Path) -> Checkpoint:
+    """Read a checkpoint. Nothing is downloaded or unpickled.
+
+    Raises:
+        CheckpointError: It is missing, foreign, of another version, or its weights don't fit it.
+    """
+    folder = Path(folder)
+    file = read_checkpoint_file(folder)
+    models = build_models(file.model, pretrained=False)
+    _load_weights(folder / "vision.safetensors", models.vision)
+    _load_weights(folder / "audio.safetensors", models.audio)
+    _load_weights(folder / "fusion.safetensors", models.fusion)
+    prototypes = None
+    if (folder / PROTOTYPES_FILE_NAME).exists():
+        prototypes = _read_weights(folder / PROTOTYPES_FILE_NAME).get(_PROTOTYPES_KEY)
+    return Checkpoint(
+        folder, file.model, file.training, models.vision, models.audio, models.fusion, prototypes
+    )
+
+
+class _Versioned(msgspec.Struct):
+    format: str
+    schema_version: int
+
+
+def read_checkpoint_file(folder: Path) -> CheckpointFile:
+    """Read ``checkpoint.json`` alone.
+
+    Raises:
+        CheckpointError: It is missing, foreign, or from another version; the message names the field.
+    """
+    path = folder / FILE_NAME
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(
+            folder, f"is no checkpoint: {FILE_NAME} can't be read; run train/run.py"
+        ) from error
+    try:
+        head = msgspec.json.decode(raw, type=_Versioned)
+        if head.format == "emorec-checkpoint" and head.schema_version != SCHEMA_VERSION:
+            raise CheckpointError(
+                path,
+                f"has schema version {head.schema_version}, this emorec reads {SCHEMA_VERSION}; train again",
+            )
+        return msgspec.json.decode(raw, type=CheckpointFile)
+    except msgspec.DecodeError as error:
+        raise CheckpointError(path, f"is no checkpoint of emorec: {error}") from error
+
+
+def newest_checkpoint(runs_folder: str | Path) -> Path:
+    """The folder in ``runs_folder`` whose checkpoint was written last.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    files = sorted(Path(runs_folder).glob(f"*/{FILE_NAME}"), key=lambda file: file.stat().st_mtime)
+    if not files:
+        raise CheckpointError(runs_folder, "holds no checkpoint; run train/run.py first")
+    return files[-1].parent
+
+
+def _load_weights(path: Path, module: nn.Module) -> None:
+    weights = _read_weights(path)
+    own = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in weights.items()}
+    for key in sorted(own.keys() | found.keys()):
+        if own.get(key) != found.get(key):
+            want, have = _shown(own.get(key)), _shown(found.get(key))
+            raise CheckpointError(path, f"doesn't fit {FILE_NAME}: {key} should be {want}, is {have}")
+    module.load_state_dict(weights)
+    module.eval()
+
+
+def _shown(shape: tuple[int, ...] | None) -> str:
+    return "absent" if shape is None else str(list(shape))
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise CheckpointError(path, "is missing; copy the whole checkpoint folder") from error
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(path, f"is no safetensors file: {error}") from error

@@ -1,0 +1,203 @@
+"""Everything that shapes the model, as one validated structure that travels in the checkpoint.
+
+What the paper (arXiv 2603.11971) fixes: frozen CLIP and wav2vec 2.0, a TCN over windows of fixed length,
+cross-attention in both directions, a light head, a contrastive loss against CLIP text features. ViT-B/32, 60
+frames and multi-head attention are reported second-hand. Everything else here is our choice.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from emorec_rt.errors import UsageError
+from emorec_rt.manifest import Positive, Preprocessing, Share
+from emorec_rt.signal import TOKEN_HOP_SAMPLES, TOKEN_RECEPTIVE_SAMPLES
+
+CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
+"""CLIP's own channel means (ImageNet's are a common mistake)."""
+
+CLIP_STD: Final = (0.26862954, 0.26130258, 0.27577711)
+"""CLIP's own channel standard deviations."""
+
+Mode = Literal["both", "visual", "audio", "concat", "visual_queries", "audio_queries"]
+"""Which streams the fusion takes and who queries whom; all but ``both`` are ablations."""
+
+
+class VisionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """CLIP's visual tower, an open_clip ``VisionTransformer``; the defaults are ViT-B/32.
+
+    Attributes:
+        pretrained: open_clip ``model:tag`` whose weights a new model starts from; empty for random weights.
+            The architecture below must be that model's; a checkpoint needs neither.
+        image_size: Side of the square crop in pixels.
+        patch_size: Side of a patch in pixels.
+        width: Width of the transformer.
+        layers: Transformer blocks.
+        heads: Attention heads.
+        mlp_ratio: Width of the MLP relative to ``width``.
+        embed_dim: Width of the embedding, shared with the text tower.
+        quick_gelu: Whether the activation is OpenAI's ``x * sigmoid(1.702 x)``.
+    """
+
+    pretrained: str = ""
+    image_size: Positive = 224
+    patch_size: Positive = 32
+    width: Positive = 768
+    layers: Positive = 12
+    heads: Positive = 12
+    mlp_ratio: Annotated[float, msgspec.Meta(gt=0.0)] = 4.0
+    embed_dim: Positive = 512
+    quick_gelu: bool = True
+
+    def __post_init__(self) -> None:
+        _check_divides(self.heads, self.width, "vision heads", "width")
+        _check_divides(self.patch_size, self.image_size, "vision patch_size", "image_size")
+
+
+class TextConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """CLIP's text tower, an open_clip ``TextTransformer``; its embedding and weights are ``VisionConfig``'s.
+
+    Attributes:
+        context_length: Tokens of a prompt, padded.
+        vocab_size: Entries of the tokenizer (open_clip's byte-pair encoding).
+        width: Width of the transformer.
+        layers: Transformer blocks.
+        heads: Attention heads.
+    """
+
+    context_length: Positive = 77
+    vocab_size: Positive = 49408
+    width: Positive = 512
+    layers: Positive = 12
+    heads: Positive = 8
+
+    def __post_init__(self) -> None:
+        _check_divides(self.heads, self.width, "text heads", "width")
+
+
+class AudioConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """wav2vec 2.0, transformers' ``Wav2Vec2Model``; the defaults are its base model (our choice).
+
+    Attributes:
+        pretrained: Hugging Face id or local folder whose weights a new model starts from; empty for
+            random weights.
+        width: Width of the transformer.
+        layers: Transformer blocks.
+        heads: Attention heads.
+        intermediate: Width of the feed-forward part.
+        conv_channels: Channels of each convolution over the waveform.
+        conv_kernels: Their kernels in samples, strides likewise; together one token each 320 samples.
+        conv_strides: Their strides.
+        conv_bias: Whether they have a bias.
+        conv_norm: ``group`` (base models: first convolution only) or ``layer`` (large models: each).
+        stable_layer_norm: Norm before each block (large models) instead of after.
+        position_kernel: Kernel of the convolution that stands for positions, in tokens.
+        position_groups: Its groups.
+        dropout: Dropout while the encoder itself is trained.
+    """
+
+    pretrained: str = ""
+    width: Positive = 768
+    layers: Positive = 12
+    heads: Positive = 12
+    intermediate: Positive = 3072
+    conv_channels: tuple[Positive, ...] = (512,) * 7
+    conv_kernels: tuple[Positive, ...] = (10, 3, 3, 3, 3, 2, 2)
+    conv_strides: tuple[Positive, ...] = (5, 2, 2, 2, 2, 2, 2)
+    conv_bias: bool = False
+    conv_norm: Literal["group", "layer"] = "group"
+    stable_layer_norm: bool = False
+    position_kernel: Positive = 128
+    position_groups: Positive = 16
+    dropout: Share = 0.1
+
+    def __post_init__(self) -> None:
+        _check_divides(self.heads, self.width, "audio heads", "width")
+        _check_divides(self.position_groups, self.width, "audio position_groups", "width")
+        if not len(self.conv_channels) == len(self.conv_kernels) == len(self.conv_strides):
+            raise UsageError("audio convolutions: as many kernels and strides as channels are needed")
+        hop, receptive = 1, 1
+        for kernel, stride in zip(self.conv_kernels, self.conv_strides, strict=True):
+            receptive += (kernel - 1) * hop
+            hop *= stride
+        if (hop, receptive) != (TOKEN_HOP_SAMPLES, TOKEN_RECEPTIVE_SAMPLES):
+            raise UsageError(
+                f"audio convolutions: one token each {hop} samples from {receptive}, "
+                f"expected {TOKEN_HOP_SAMPLES} from {TOKEN_RECEPTIVE_SAMPLES}"
+            )
+
+
+class FusionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is trained: TCN, cross-attention, head. The paper fixes the parts; all the numbers are our choice.
+
+    Attributes:
+        mode: Streams and directions.
+        width: Width ``D`` of both streams past their projections.
+        tcn_layers: Residual blocks; block ``i`` has dilation ``2 ** i``.
+        tcn_kernel: Kernel of each of its convolutions in steps, odd.
+        causal: Whether the TCN looks back only (for live use) or both ways.
+        heads: Attention heads.
+        ffn_ratio: Width of the feed-forward part relative to ``width``.
+        head_width: Width of the head's hidden layer.
+        dropout: Dropout in TCN and attention.
+        head_dropout: Dropout in the head.
+    """
+
+    mode: Mode = "both"
+    width: Positive = 256
+    tcn_layers: Positive = 4
+    tcn_kernel: Positive = 3
+    causal: bool = False
+    heads: Positive = 4
+    ffn_ratio: Positive = 4
+    head_width: Positive = 128
+    dropout: Share = 0.1
+    head_dropout: Share = 0.2
+
+    def __post_init__(self) -> None:
+        _check_divides(self.heads, self.width, "fusion heads", "width")
+        _check_divides(2, self.width, "sine and cosine", "fusion width")
+        if self.tcn_kernel % 2 == 0:
+            raise UsageError(
+                f"fusion tcn_kernel is {self.tcn_kernel}; a centred convolution needs an odd one"
+            )
+
+
+class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole model.
+
+    Attributes:
+        labels: Class names in the order of the logits.
+        preprocessing: From media to windows; its widths and sizes are the encoders'.
+        vision: The visual tower.
+        text: The text tower, used while training only; ``None`` without text guidance.
+        audio: The audio encoder.
+        fusion: What is trained.
+    """
+
+    labels: Annotated[tuple[str, ...], msgspec.Meta(min_length=2)]
+    preprocessing: Preprocessing
+    vision: VisionConfig
+    text: TextConfig | None = None
+    audio: AudioConfig
+    fusion: FusionConfig
+
+    def __post_init__(self) -> None:
+        spec = self.preprocessing
+        _check_equal(spec.vision.crop_size, self.vision.image_size, "crop_size", "vision image_size")
+        _check_equal(
+            spec.vision.embedding_dim, self.vision.embed_dim, "vision embedding_dim", "vision embed_dim"
+        )
+        _check_equal(spec.audio.embedding_dim, self.audio.width, "audio embedding_dim", "audio width")
+
+
+def _check_divides(divisor: int, number: int, divisor_name: str, name: str) -> None:
+    if number % divisor:
+        raise UsageError(f"{divisor_name} ({divisor}) must divide {name} ({number})")
+
+
+def _check_equal(left: int, right: int, left_name: str, right_name: str) -> None:
+    if left != right:
+        raise UsageError(f"preprocessing {left_name} is {left}, but {right_name} is {right}; they must agree")

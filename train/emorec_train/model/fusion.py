@@ -1,0 +1,152 @@
+"""Both streams on one time grid, each asking the other: logits for each step.
+
+Shapes: ``B`` windows, ``T`` grid steps, ``S = T * tokens_per_step`` audio tokens, ``Dv`` and ``Da`` encoder
+widths, ``D`` fusion width, ``C`` classes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from emorec_rt.manifest import Preprocessing
+from emorec_train.model.attention import CrossBlock, mask_to_bias
+from emorec_train.model.config import FusionConfig, Mode
+from emorec_train.model.tcn import TCN
+
+LONGEST_PERIOD_STEPS = 1000.0
+"""Period of the slowest sinusoid of the positions; the fastest has 2 pi steps."""
+
+_VISUAL_ASKS: frozenset[Mode] = frozenset({"both", "visual", "visual_queries"})
+_AUDIO_ASKS: frozenset[Mode] = frozenset({"both", "audio", "audio_queries"})
+
+
+class StreamProjection(nn.Module):
+    """An encoder's output to the fusion width; where it is masked, a learned embedding for "missing"."""
+
+    def __init__(self, input_width: int, width: int) -> None:
+        super().__init__()
+        self.input_norm = nn.LayerNorm(input_width)
+        self.linear = nn.Linear(input_width, width)
+        self.norm = nn.LayerNorm(width)
+        self.missing = nn.Parameter(torch.randn(width) * 0.02)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Map ``[B, L, input]`` with mask ``[B, L]`` to ``[B, L, D]``."""
+        there = mask[..., None]
+        projected: Tensor = self.norm(self.linear(self.input_norm(x)))
+        return projected * there + self.missing * (1.0 - there)
+
+
+class FusionModel(nn.Module):
+    """TCN over the visual stream, cross-attention both ways, both results on the frame grid, MLP head.
+
+    With one stream only, its block attends to the stream itself, so that a single stream has the same means.
+
+    Args:
+        config: Widths, layers, mode.
+        spec: Window length and encoder widths.
+        classes: How many logits.
+    """
+
+    step_positions: Tensor
+    token_positions: Tensor
+
+    def __init__(self, config: FusionConfig, spec: Preprocessing, classes: int) -> None:
+        super().__init__()
+        self.mode: Mode = config.mode
+        self.tokens_per_step = spec.window.tokens_per_step
+        D = config.width
+        steps = torch.arange(spec.window.steps, dtype=torch.float32)
+        tokens = torch.arange(spec.window_tokens, dtype=torch.float32) / self.tokens_per_step
+        self.register_buffer("step_positions", sinusoids(steps, D), persistent=False)  # [T, D]
+        self.register_buffer("token_positions", sinusoids(tokens, D), persistent=False)  # [S, D]
+        if self.mode != "audio":
+            self.visual_projection = StreamProjection(spec.vision.embedding_dim, D)
+            self.tcn = TCN(
+                D, config.tcn_layers, config.tcn_kernel, causal=config.causal, dropout=config.dropout
+            )
+        if self.mode != "visual":
+            self.audio_projection = StreamProjection(spec.audio.embedding_dim, D)
+        self.visual_asks = _block(config) if self.mode in _VISUAL_ASKS else None
+        self.audio_asks = _block(config) if self.mode in _AUDIO_ASKS else None
+        self.head = _head(config, classes)
+
+    def forward(
+        self, frame_embeddings: Tensor, frame_mask: Tensor, audio_tokens: Tensor, audio_mask: Tensor
+    ) -> Tensor:
+        """Fuse windows.
+
+        Args:
+            frame_embeddings: ``[B, T, Dv]``.
+            frame_mask: ``[B, T]``, 1 where a face was seen, else 0; what lies under 0 doesn't matter.
+            audio_tokens: ``[B, S, Da]``.
+            audio_mask: ``[B, S]``, 1 where there is sound, else 0.
+
+        Returns:
+            Logits ``[B, T, C]``.
+        """
+        return self.forward_features(frame_embeddings, frame_mask, audio_tokens, audio_mask)[0]
+
+    def forward_features(
+        self, frame_embeddings: Tensor, frame_mask: Tensor, audio_tokens: Tensor, audio_mask: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """As ``forward``, and the visual representation past the TCN, ``[B, T, D]``, for the text guidance.
+
+        The representation is ``None`` when the mode has no visual stream.
+        """
+        frame_bias, audio_bias = mask_to_bias(frame_mask), mask_to_bias(audio_mask)
+        if self.mode == "audio":
+            audio = self.encode_audio(audio_tokens, audio_mask)
+            return self.head(self._on_grid(_ask(self.audio_asks, audio, audio, audio_bias))), None
+        features = self.encode_visual(frame_embeddings, frame_mask)
+        visual = features + self.step_positions
+        if self.mode == "visual":
+            return self.head(_ask(self.visual_asks, visual, visual, frame_bias)), features
+        audio = self.encode_audio(audio_tokens, audio_mask)
+        # Both ask what the other was before: the exchange is symmetric.
+        visual_side = _ask(self.visual_asks, visual, audio, audio_bias)  # [B, T, D]
+        audio_side = _ask(self.audio_asks, audio, visual, frame_bias)  # [B, S, D]
+        return self.head(torch.cat([visual_side, self._on_grid(audio_side)], dim=-1)), features
+
+    def encode_visual(self, frame_embeddings: Tensor, frame_mask: Tensor) -> Tensor:
+        """The visual stream past the TCN, ``[B, T, D]``."""
+        features: Tensor = self.tcn(self.visual_projection(frame_embeddings, frame_mask))
+        return features
+
+    def encode_audio(self, audio_tokens: Tensor, audio_mask: Tensor) -> Tensor:
+        """The audio stream with its positions, ``[B, S, D]``."""
+        projected: Tensor = self.audio_projection(audio_tokens, audio_mask)
+        return projected + self.token_positions
+
+    def _on_grid(self, tokens: Tensor) -> Tensor:
+        """Average each step's tokens: ``[B, S, D]`` to ``[B, T, D]``."""
+        steps = self.step_positions.shape[0]
+        return tokens.reshape(-1, steps, self.tokens_per_step, tokens.shape[2]).mean(dim=2)
+
+
+def sinusoids(times_steps: Tensor, width: int) -> Tensor:
+    """Positions on the clock that both streams share: ``[L]`` in steps to ``[L, width]``."""
+    exponents = torch.arange(0, width, 2, dtype=torch.float32) / width
+    angles = times_steps[:, None] * torch.exp(-math.log(LONGEST_PERIOD_STEPS) * exponents)
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+def _block(config: FusionConfig) -> CrossBlock:
+    return CrossBlock(config.width, config.heads, config.ffn_ratio, config.dropout)
+
+
+def _ask(block: CrossBlock | None, queries: Tensor, keys: Tensor, key_bias: Tensor) -> Tensor:
+    return queries if block is None else block(queries, keys, key_bias)
+
+
+def _head(config: FusionConfig, classes: int) -> nn.Sequential:
+    streams = 1 if config.mode in {"visual", "audio"} else 2
+    return nn.Sequential(
+        nn.Linear(streams * config.width, config.head_width),
+        nn.ReLU(),
+        nn.Dropout(config.head_dropout),
+        nn.Linear(config.head_width, classes),
+    )

@@ -1,0 +1,76 @@
+"""What training minimises: cross-entropy over the labelled steps, and the pull towards the class texts.
+
+Shapes: ``B`` windows, ``T`` steps, ``C`` classes, ``D`` fusion width, ``E`` CLIP's embedding.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+IGNORED: Final = -1
+"""Label of a step that has none: ABAW's "not valid", padding, a class that this model doesn't have."""
+
+LARGEST_SCALE: Final = 100.0
+"""Upper bound of the inverse temperature, as in CLIP."""
+
+
+def step_cross_entropy(
+    logits: Tensor, labels: Tensor, *, class_weights: Tensor | None = None, label_smoothing: float = 0.0
+) -> Tensor:
+    """Mean cross-entropy over the labelled steps; 0 when there is none.
+
+    Args:
+        logits: ``[..., C]``.
+        labels: int64 ``[...]``, ``IGNORED`` where there is no label.
+        class_weights: ``[C]``, against imbalance.
+        label_smoothing: Share of the target spread over all classes.
+    """
+    valid = labels != IGNORED
+    if not bool(valid.any()):
+        return logits.sum() * 0.0
+    return F.cross_entropy(
+        logits[valid], labels[valid], weight=class_weights, label_smoothing=label_smoothing
+    )
+
+
+class TextGuidedLoss(nn.Module):
+    """Contrast of the visual representation with every class's text prototype.
+
+    It stands behind the TCN and a projection of its own: on the frozen CLIP feature it would train nothing.
+    InfoNCE with the prototypes as keys, the step's own class being the positive one.
+
+    Args:
+        width: Width ``D`` of the representation.
+        prototypes: ``[C, E]``, unit length, frozen.
+        temperature: Where the learnable temperature starts; 0.07 is CLIP's.
+    """
+
+    prototypes: Tensor
+
+    def __init__(self, width: int, prototypes: Tensor, temperature: float = 0.07) -> None:
+        super().__init__()
+        self.projection = nn.Linear(width, prototypes.shape[1])
+        self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
+        self.register_buffer("prototypes", prototypes.detach().clone(), persistent=False)
+
+    def forward(self, features: Tensor, frame_mask: Tensor, labels: Tensor) -> Tensor:
+        """Mean over the labelled steps where a face was seen.
+
+        Args:
+            features: ``[B, T, D]``, from ``FusionModel.forward_features``.
+            frame_mask: ``[B, T]``.
+            labels: int64 ``[B, T]``, ``IGNORED`` where there is no label.
+        """
+        seen = torch.where(frame_mask > 0, labels, IGNORED)
+        return step_cross_entropy(self.similarities(features), seen)
+
+    def similarities(self, features: Tensor) -> Tensor:
+        """Cosine to each prototype over the temperature, ``[B, T, C]``."""
+        embeddings = F.normalize(self.projection(features), dim=-1)
+        scale = self.log_scale.exp().clamp(max=LARGEST_SCALE)
+        return scale * embeddings @ self.prototypes.T

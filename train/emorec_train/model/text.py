@@ -1,0 +1,90 @@
+"""Class names to CLIP text prototypes.
+
+Shapes: ``P`` prompts, ``L`` tokens of a prompt, ``C`` classes, ``E`` CLIP's embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from open_clip import SimpleTokenizer  # type: ignore[import-untyped]
+from open_clip.model import CLIPTextCfg, _build_text_tower  # type: ignore[import-untyped]
+from torch import Tensor, nn
+
+from emorec_train.model.config import TextConfig, VisionConfig
+
+PERSON_TEMPLATE: Final = "a photo of a person who looks {}"
+NOUN_TEMPLATES: Final = ("a face showing {}", "a facial expression of {}")
+
+WORDS: Final[dict[str, tuple[str, str]]] = {
+    "Neutral": ("neutral", "no emotion"),
+    "Anger": ("angry", "anger"),
+    "Disgust": ("disgusted", "disgust"),
+    "Fear": ("afraid", "fear"),
+    "Happiness": ("happy", "happiness"),
+    "Sadness": ("sad", "sadness"),
+    "Surprise": ("surprised", "surprise"),
+    "Other": ("hard to read", "another emotion"),
+}
+"""For each label the adjective and the noun that the templates take; other labels stand for themselves."""
+
+
+class TextEncoder(nn.Module):
+    """open_clip's ``TextTransformer`` with CLIP's own tokenizer.
+
+    Args:
+        config: The tower's architecture.
+        vision: The visual tower whose embedding it shares.
+    """
+
+    def __init__(self, config: TextConfig, vision: VisionConfig) -> None:
+        super().__init__()
+        self.tokenizer = SimpleTokenizer(context_length=config.context_length)
+        self.tower: nn.Module = _build_text_tower(
+            vision.embed_dim, text_tower_config(config), quick_gelu=vision.quick_gelu
+        )
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Encode prompts, int64 ``[P, L]``, to ``[P, E]``, not normalised."""
+        embeddings: Tensor = self.tower(tokens)
+        return embeddings
+
+    def tokenize(self, texts: Sequence[str]) -> Tensor:
+        """Texts to int64 ``[P, L]``, cut at the context length."""
+        tokens: Tensor = self.tokenizer(list(texts))
+        return tokens
+
+    def prototypes(self, labels: Sequence[str]) -> Tensor:
+        """One vector a class, ``[C, E]``: the mean of its prompts' unit vectors, brought to unit length."""
+        texts = [text for label in labels for text in prompts(label)]
+        embeddings = F.normalize(self(self.tokenize(texts)), dim=-1)
+        return F.normalize(embeddings.reshape(len(labels), -1, embeddings.shape[1]).mean(dim=1), dim=-1)
+
+
+def text_tower_config(config: TextConfig) -> CLIPTextCfg:
+    """The same architecture in open_clip's words."""
+    return CLIPTextCfg(
+        context_length=config.context_length,
+        vocab_size=config.vocab_size,
+        width=config.width,
+        heads=config.heads,
+        layers=config.layers,
+    )
+
+
+def prompts(label: str) -> list[str]:
+    """A label's prompts; every label has as many."""
+    adjective, noun = WORDS.get(label, (label.lower(), label.lower()))
+    return [PERSON_TEMPLATE.format(adjective), *(template.format(noun) for template in NOUN_TEMPLATES)]
+
+
+@torch.no_grad()
+def frozen_prototypes(encoder: TextEncoder, labels: Sequence[str]) -> Tensor:
+    """``encoder.prototypes`` in eval mode, without gradients, float32 ``[C, E]``."""
+    was_training = encoder.training
+    prototypes = encoder.eval().prototypes(labels).float().clone()
+    encoder.train(was_training)
+    return prototypes

@@ -1,0 +1,140 @@
+"""Named settings: the demo that trains in minutes on two cores, and the reference at full size."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+
+from emorec_rt.manifest import Audio, Grid, Positive, Preprocessing, Share, Vision, Window
+from emorec_rt.signal import EXPRESSIONS
+from emorec_train.model.config import (
+    CLIP_MEAN,
+    CLIP_STD,
+    AudioConfig,
+    FusionConfig,
+    ModelConfig,
+    TextConfig,
+    VisionConfig,
+)
+
+Rate = Annotated[float, msgspec.Meta(gt=0.0)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class EncoderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How an encoder is trained from scratch.
+
+    Attributes:
+        steps: Optimiser steps; 0 leaves the encoder as it is (pretrained and frozen).
+        batch: Frames or chunks in a step.
+        learning_rate: Its peak.
+        weight_decay: AdamW's.
+    """
+
+    steps: Count
+    batch: Positive
+    learning_rate: Rate
+    weight_decay: float = 0.05
+
+
+class FusionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the fusion is trained on frozen encoders.
+
+    Attributes:
+        epochs: Passes over the training windows.
+        batch: Windows in a step.
+        learning_rate: Its peak.
+        weight_decay: AdamW's.
+        label_smoothing: Share of the target spread over all classes.
+        text_weight: Weight of the text-guided loss beside cross-entropy.
+        stream_dropout: Share of windows that lose a whole stream, for each stream.
+        stretch_dropout: Share of windows that lose a stretch of a stream, for each stream.
+        feature_noise: Standard deviation of noise on the features, relative to their own.
+    """
+
+    epochs: Positive
+    batch: Positive
+    learning_rate: Rate
+    weight_decay: float = 0.01
+    label_smoothing: Share = 0.1
+    text_weight: float = 0.2
+    stream_dropout: Share = 0.1
+    stretch_dropout: Share = 0.2
+    feature_noise: float = 0.1
+
+
+class Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model and how it is trained.
+
+    Attributes:
+        model: The configuration.
+        clips: Generated clips in the training split; validation and test have a quarter each.
+        clip_seconds: Length of a generated clip.
+        vision: First stage, visual encoder.
+        audio: First stage, audio encoder.
+        fusion: Second stage.
+    """
+
+    model: ModelConfig
+    clips: Positive
+    clip_seconds: float
+    vision: EncoderSettings
+    audio: EncoderSettings
+    fusion: FusionSettings
+
+
+def _preprocessing(crop_size: int, frame_width: int, token_width: int) -> Preprocessing:
+    return Preprocessing(
+        grid=Grid(),
+        window=Window(),
+        vision=Vision(crop_size=crop_size, mean=CLIP_MEAN, std=CLIP_STD, embedding_dim=frame_width),
+        audio=Audio(embedding_dim=token_width),
+    )
+
+
+DEMO: Final = Preset(
+    model=ModelConfig(
+        labels=EXPRESSIONS,
+        preprocessing=_preprocessing(112, 128, 96),
+        vision=VisionConfig(
+            image_size=112, patch_size=16, width=128, layers=4, heads=4, embed_dim=128, quick_gelu=False
+        ),
+        text=TextConfig(context_length=16, width=64, layers=1, heads=2),
+        audio=AudioConfig(
+            width=96,
+            layers=2,
+            heads=4,
+            intermediate=384,
+            conv_channels=(64,) * 7,
+            position_kernel=16,
+            position_groups=4,
+        ),
+        fusion=FusionConfig(width=64, head_width=64),
+    ),
+    clips=360,
+    clip_seconds=6.0,
+    vision=EncoderSettings(steps=1000, batch=64, learning_rate=1e-3),
+    audio=EncoderSettings(steps=500, batch=8, learning_rate=1e-3),
+    fusion=FusionSettings(epochs=20, batch=32, learning_rate=2e-3),
+)
+"""Small encoders of the same classes, trained from scratch on generated clips; made for two cores and minutes."""
+
+REFERENCE: Final = Preset(
+    model=ModelConfig(
+        labels=EXPRESSIONS,
+        preprocessing=_preprocessing(224, 512, 768),
+        vision=VisionConfig(pretrained="ViT-B-32:openai"),
+        text=TextConfig(),
+        audio=AudioConfig(pretrained="facebook/wav2vec2-base-960h"),
+        fusion=FusionConfig(),
+    ),
+    clips=360,
+    clip_seconds=6.0,
+    vision=EncoderSettings(steps=0, batch=64, learning_rate=1e-5),
+    audio=EncoderSettings(steps=0, batch=8, learning_rate=1e-5),
+    fusion=FusionSettings(epochs=15, batch=16, learning_rate=1e-4, weight_decay=1e-4),
+)
+"""The paper's size: frozen CLIP ViT-B/32 and wav2vec 2.0 base, whose weights are downloaded on first use."""
+
+PRESETS: Final = {"demo": DEMO, "reference": REFERENCE}

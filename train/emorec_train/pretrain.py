@@ -1,0 +1,174 @@
+"""First stage: small encoders from scratch. Full-size ones come pretrained and skip it.
+
+The visual encoder learns as CLIP does, against the class texts, from single frames; the audio encoder learns with a
+head of its own, which is thrown away. Single frames and single voices cannot tell every class apart, by design.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+
+from emorec_rt.manifest import Audio
+from emorec_rt.signal import SAMPLE_RATE_HZ, TOKEN_HOP_SAMPLES, TOKEN_RECEPTIVE_SAMPLES
+from emorec_train.augment import augment_frames, augment_sound
+from emorec_train.data import labels_at
+from emorec_train.loop import Optimiser, train_steps
+from emorec_train.model.audio import AudioEncoder
+from emorec_train.model.build import freeze
+from emorec_train.model.losses import IGNORED, LARGEST_SCALE, step_cross_entropy
+from emorec_train.model.text import TextEncoder
+from emorec_train.model.vision import VisionEncoder
+from emorec_train.presets import EncoderSettings
+from emorec_train.progress import tracked
+from emorec_train.records import ClipRecord
+
+LABEL_SMOOTHING = 0.1
+
+
+class FrameSampler:
+    """Random labelled crops of all clips, each frame as likely as any other."""
+
+    def __init__(self, records: Sequence[ClipRecord]) -> None:
+        self._records = records
+        places = []
+        for clip, record in enumerate(records):
+            labels = labels_at(record.frame_times_seconds, record.label_times_seconds, record.labels)
+            frames = np.flatnonzero(record.found & (labels != IGNORED))
+            places.append(np.stack([np.full(len(frames), clip), frames, labels[frames]], axis=1))
+        self._places = np.concatenate(places)  # [N, 3]: clip, frame, label
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def draw(self, batch: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Crops uint8 ``[B, H, W, 3]`` and labels int64 ``[B]``."""
+        places = self._places[rng.integers(len(self._places), size=batch)]
+        crops = np.stack([self._records[clip].crops[frame] for clip, frame, _ in places.tolist()])
+        return torch.from_numpy(crops), torch.from_numpy(places[:, 2])
+
+
+def train_vision(
+    vision: VisionEncoder,
+    text: TextEncoder,
+    labels: Sequence[str],
+    records: Sequence[ClipRecord],
+    settings: EncoderSettings,
+    seed: int,
+) -> float:
+    """Train both CLIP towers; they are frozen afterwards. Returns the last loss."""
+    sampler, rng, generator = FrameSampler(records), np.random.default_rng(seed), _generator(seed)
+    log_scale = _Scale()
+    optimiser = _optimiser([vision, text, log_scale], settings)
+
+    def loss_of(_step: int) -> Tensor:
+        crops, targets = sampler.draw(settings.batch, rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            images = F.normalize(vision(augment_frames(crops, generator)).float(), dim=-1)
+            prototypes = text.prototypes(labels).float()
+        return step_cross_entropy(
+            log_scale.scale() * images @ prototypes.T, targets, label_smoothing=LABEL_SMOOTHING
+        )
+
+    vision.train()
+    text.train()
+    loss = train_steps(tracked(range(settings.steps), "visual encoder", settings.steps), optimiser, loss_of)
+    freeze(vision)
+    freeze(text)
+    return loss
+
+
+class ChunkSampler:
+    """Random chunks of sound with a label for each token, cut anywhere, silence and padding included."""
+
+    def __init__(self, records: Sequence[ClipRecord], spec: Audio) -> None:
+        self._sounds = [
+            (record, block)
+            for record in records
+            for block in record.samples
+            if len(block.pcm) > SAMPLE_RATE_HZ
+        ]
+        self._spec = spec
+
+    def __len__(self) -> int:
+        return len(self._sounds)
+
+    def draw(self, batch: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Samples float32 ``[B, N]`` and labels int64 ``[B, S]``."""
+        chunks, labels = zip(
+            *(self._draw_one(int(rng.integers(len(self._sounds))), rng) for _ in range(batch)), strict=True
+        )
+        return torch.from_numpy(np.stack(chunks)), torch.from_numpy(np.stack(labels))
+
+    def _draw_one(
+        self, index: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        record, block = self._sounds[index]
+        length = self._spec.chunk_samples
+        # Chunks at the ends of a stream are padded with zeros, so some of these are.
+        margin = self._spec.context_tokens * TOKEN_HOP_SAMPLES
+        start = int(rng.integers(-margin, max(len(block.pcm) - length, 0) + margin))
+        inside = block.pcm[max(start, 0) : max(start + length, 0)]
+        before = max(-start, 0)
+        chunk = np.pad(inside[: length - before], (before, max(length - before - len(inside), 0)))
+        centres = (
+            start + TOKEN_RECEPTIVE_SAMPLES // 2 + TOKEN_HOP_SAMPLES * np.arange(self._spec.chunk_tokens)
+        )
+        times = block.pts_seconds + centres / SAMPLE_RATE_HZ
+        labels = labels_at(times, record.label_times_seconds, record.labels)
+        heard = (centres >= 0) & (centres < len(block.pcm))
+        return chunk, np.where(heard, labels, IGNORED)
+
+
+def train_audio(
+    audio: AudioEncoder,
+    spec: Audio,
+    classes: int,
+    records: Sequence[ClipRecord],
+    settings: EncoderSettings,
+    seed: int,
+) -> float:
+    """Train the encoder under a temporary head; it is frozen afterwards. Returns the last loss."""
+    sampler, rng, generator = ChunkSampler(records, spec), np.random.default_rng(seed), _generator(seed)
+    head = nn.Linear(spec.embedding_dim, classes)
+    optimiser = _optimiser([audio, head], settings)
+
+    def loss_of(_step: int) -> Tensor:
+        samples, targets = sampler.draw(settings.batch, rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = head(audio(augment_sound(samples, generator)))
+        return step_cross_entropy(logits.float(), targets, label_smoothing=LABEL_SMOOTHING)
+
+    audio.train()
+    loss = train_steps(tracked(range(settings.steps), "audio encoder", settings.steps), optimiser, loss_of)
+    freeze(audio)
+    return loss
+
+
+class _Scale(nn.Module):
+    """CLIP's learnable inverse temperature."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.tensor(2.0))
+
+    def scale(self) -> Tensor:
+        return self.log_scale.exp().clamp(max=LARGEST_SCALE)
+
+
+def _optimiser(modules: Sequence[nn.Module], settings: EncoderSettings) -> Optimiser:
+    return Optimiser(
+        modules,
+        steps=settings.steps,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+    )
+
+
+def _generator(seed: int) -> Generator:
+    return torch.Generator().manual_seed(seed)

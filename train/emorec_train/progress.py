@@ -1,0 +1,26 @@
+"""What a person sees while it trains: bars on a terminal, plain lines elsewhere; always on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+import click
+
+T = TypeVar("T")
+
+
+def tracked(items: Iterable[T], label: str, length: int) -> Iterator[T]:
+    """Yield the items while a bar advances; without a terminal the label is one line."""
+    if not sys.stderr.isatty():
+        say(f"{label} ({length})")
+        yield from items
+        return
+    with click.progressbar(items, length=length, label=label, file=sys.stderr) as bar:
+        yield from bar
+
+
+def say(line: str) -> None:
+    """One line on stderr."""
+    click.echo(line, err=True)

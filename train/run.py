@@ -1,0 +1,96 @@
+"""Train the model and write a checkpoint.
+
+The demo, on two cores, offline, in minutes::
+
+    python train/run.py
+
+The reference at full size (downloads CLIP and wav2vec 2.0 on first use)::
+
+    python train/run.py --preset reference --out runs/reference
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+import torch
+
+from emorec_rt.errors import EmorecError, UsageError
+from emorec_train.presets import PRESETS, Preset
+from emorec_train.recipe import Run, train
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@click.command(help=(__doc__ or "").split("\n", 1)[0])
+@click.option("--preset", type=click.Choice(sorted(PRESETS)), default="demo", show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of weights, order and augmentation.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the checkpoint.  [default: runs/PRESET]",
+)
+@click.option(
+    "--clips", type=click.IntRange(min=2), help="Training clips; a quarter as many in each other split."
+)
+@click.option(
+    "--effort",
+    type=click.FloatRange(min=0.0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Factor on the training steps of every stage.",
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Processes that draw clips.  [default: one a core]"
+)
+@click.option(
+    "--random-encoders",
+    is_flag=True,
+    help="Don't load pretrained encoder weights (to try a preset out offline).",
+)
+def main(
+    preset: str,
+    seed: int,
+    out: Path | None,
+    clips: int | None,
+    effort: float,
+    workers: int | None,
+    random_encoders: bool,
+) -> None:
+    """Train, print test scores, exit 0; 2 when the call or a setting is wrong, 1 for any other failure."""
+    cores = len(os.sched_getaffinity(0))
+    torch.set_num_threads(cores)
+    run = Run(
+        preset=_scaled(PRESETS[preset], clips, effort),
+        seed=seed,
+        out=out or ROOT / "runs" / preset,
+        workers=workers or cores,
+        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        pretrained=not random_encoders,
+    )
+    try:
+        train(run)
+    except EmorecError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+    click.echo(run.out)
+
+
+def _scaled(preset: Preset, clips: int | None, effort: float) -> Preset:
+    replace = msgspec.structs.replace
+    return replace(
+        preset,
+        clips=clips or preset.clips,
+        vision=replace(preset.vision, steps=round(preset.vision.steps * effort)),
+        audio=replace(preset.audio, steps=round(preset.audio.steps * effort)),
+        fusion=replace(preset.fusion, epochs=max(1, round(preset.fusion.epochs * effort))),
+    )
+
+
+if __name__ == "__main__":
+    main()
