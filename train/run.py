@@ -22,7 +22,6 @@ import torch
 
 from emorec_rt.errors import EmorecError, UsageError
 from emorec_train.presets import PRESETS, Preset
-from emorec_train.recipe import Run, train
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -63,6 +62,10 @@ def main(
     random_encoders: bool,
 ) -> None:
     """Train, print test scores, exit 0; 2 when the call or a setting is wrong, 1 for any other failure."""
+    # Worker processes import this file too; they do without torch.
+
+    from emorec_train.recipe import Run, train
+
     cores = len(os.sched_getaffinity(0))
     torch.set_num_threads(cores)
     run = Run(

@@ -111,7 +111,9 @@ def switch(mode: PowerMode) -> None:
 
 def _nvpmodel(arguments: list[str], *, as_root: bool = False) -> str:
     if shutil.which("nvpmodel") is None:
-        raise ToolMissingError("nvpmodel", "it comes with Jetson Linux: run this on the Jetson, not in a container")
+        raise ToolMissingError(
+            "nvpmodel", "it comes with Jetson Linux: run this on the Jetson, not in a container"
+        )
     prefix = ["sudo", "-n"] if as_root and os.geteuid() != 0 else []
     # A session of its own: a Ctrl-C at the terminal must not kill the call that restores the mode.
     done = subprocess.run(

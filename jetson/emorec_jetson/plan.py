@@ -83,7 +83,9 @@ def plan_memory(total_mib: int, *, desktop: bool = False) -> MemoryPlan:
     fits = best is not None and build <= budget
     reasons = _reasons(total_mib, system, precision, batch, workspace, desktop=desktop)
     if not fits:
-        reasons += (f"does not fit: {max(build, running)} MiB needed of {budget}; use a smaller backbone or swap",)
+        reasons += (
+            f"does not fit: {max(build, running)} MiB needed of {budget}; use a smaller backbone or swap",
+        )
     return MemoryPlan(fits, precision, batch, workspace, 1, build, running, reasons)
 
 

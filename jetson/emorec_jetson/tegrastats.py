@@ -144,6 +144,4 @@ def _temperatures(line: str) -> dict[str, float]:
 
 
 def _rails(line: str) -> dict[str, Rail]:
-    return {
-        name: Rail(int(now), int(mean) if mean else None) for name, now, mean in _RAIL.findall(line)
-    }
+    return {name: Rail(int(now), int(mean) if mean else None) for name, now, mean in _RAIL.findall(line)}

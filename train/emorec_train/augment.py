@@ -30,7 +30,7 @@ def augment_frames(frames: Tensor, generator: Generator) -> Tensor:
 
 
 def augment_sound(samples: Tensor, generator: Generator) -> Tensor:
-    """Tilt the spectrum and add noise, float32 ``[B, N]`` to the same. (Gain would be normalised away.)"""
+    """Tilt the spectrum and add noise, float32 ``[B, N]`` to the same; gain would be normalised away."""
     B = samples.shape[0]
     tilt = _uniform((B, 1), -0.4, 0.4, generator)
     tilted = samples + tilt * F.pad(samples, (1, 0))[:, :-1]

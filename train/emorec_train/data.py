@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emorec_rt.media.types import Frame, MediaItem, Samples
 from emorec_rt.signal import EXPRESSIONS
 from emorec_train.clips import ClipPlan, ClipSpec, Split, clip_seeds, plan_clip
-from emorec_train.model.losses import IGNORED
+from emorec_train.labels import map_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ class ClipSource(Protocol):
 class GeneratedClips:
     """The project's own drawn faces and synthetic voices.
 
-    They don't go through an mp4: all code past the decoder is the runtime's, and encoding would take longer than
-    drawing.
+    They don't go through an mp4: everything past the decoder is the runtime's own code, and encoding would take
+    longer than drawing.
 
     Attributes:
         labels: The model's labels.
@@ -76,32 +76,3 @@ def _items(plan: ClipPlan) -> Iterator[MediaItem]:
         yield Samples(0.0, plan.pcm)
     for index, (time, pixels) in enumerate(zip(plan.times_seconds.tolist(), plan.iter_frames(), strict=True)):
         yield Frame(index, time, pixels)
-
-
-def map_labels(
-    labels: NDArray[np.int64], names: tuple[str, ...], model_labels: tuple[str, ...]
-) -> NDArray[np.int64]:
-    """A data set's label indices as the model's, by name: orders differ between data sets.
-
-    Args:
-        labels: int64 ``[F]``, index into ``names``, or negative for no label.
-        names: The data set's classes.
-        model_labels: The model's classes; what it lacks becomes ``IGNORED``.
-    """
-    order = [model_labels.index(name) if name in model_labels else IGNORED for name in names]
-    table = np.array([*order, IGNORED], np.int64)
-    return np.asarray(table[np.where(labels < 0, len(names), labels)])
-
-
-def labels_at(
-    times_seconds: NDArray[np.float64],
-    label_times_seconds: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    hold_seconds: float = 0.1,
-) -> NDArray[np.int64]:
-    """The label nearest to each time; ``IGNORED`` where none is within ``hold_seconds``."""
-    right = np.clip(np.searchsorted(label_times_seconds, times_seconds), 1, max(len(labels) - 1, 1))
-    candidates = np.stack([right - 1, np.minimum(right, len(labels) - 1)])
-    distances = np.abs(label_times_seconds[candidates] - times_seconds)
-    nearest = candidates[distances.argmin(axis=0), np.arange(len(times_seconds))]
-    return np.where(distances.min(axis=0) <= hold_seconds, labels[nearest], IGNORED)

@@ -34,7 +34,7 @@ def window_logits(fusion: FusionModel, windows: WindowSet) -> NDArray[np.float32
     """Logits of every window, float32 ``[N, T, C]``."""
     fusion.eval()
     parts = []
-    for index in torch.arange(len(windows)).split(BATCH):
+    for index in torch.split(torch.arange(len(windows)), BATCH):
         batch = windows.select(index)
         parts.append(fusion(batch.frame_embeddings, batch.frame_mask, batch.audio_tokens, batch.audio_mask))
     return torch.cat(parts).float().numpy()

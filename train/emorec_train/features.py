@@ -19,8 +19,7 @@ from emorec_rt.engines.base import check_feeds
 from emorec_rt.manifest import GraphName, Preprocessing, expected_tensors
 from emorec_rt.window import Window
 from emorec_rt.window_builder import WindowBuilder
-from emorec_train.data import labels_at
-from emorec_train.model.losses import IGNORED
+from emorec_train.labels import IGNORED, labels_at
 from emorec_train.progress import tracked
 from emorec_train.records import ClipRecord
 
@@ -52,7 +51,7 @@ class TorchEngine:
 
 @dataclass(frozen=True, slots=True)
 class ClipWindows:
-    """A clip's windows in order, and each step's label: int64 ``[T]`` for each, ``IGNORED`` where there is none."""
+    """A clip's windows in order, and for each window its steps' labels, int64 ``[T]``."""
 
     clip_id: str
     windows: tuple[Window, ...]

@@ -90,7 +90,7 @@ def _train_epoch(
 ) -> None:
     fusion.train()
     order = torch.randperm(len(windows), generator=generator)
-    for index in order.split(settings.batch):
+    for index in torch.split(order, settings.batch):
         batch = drop_modalities(windows.select(index), settings, generator)
         optimiser.step(fusion_loss(fusion, text, batch, settings))
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score  # type: ignore[import-untyped]
 
-from emorec_train.model.losses import IGNORED
+from emorec_train.labels import IGNORED
 
 
 class Scores(msgspec.Struct, frozen=True, kw_only=True):

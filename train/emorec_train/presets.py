@@ -118,7 +118,7 @@ DEMO: Final = Preset(
     audio=EncoderSettings(steps=500, batch=8, learning_rate=1e-3),
     fusion=FusionSettings(epochs=20, batch=32, learning_rate=2e-3),
 )
-"""Small encoders of the same classes, trained from scratch on generated clips; made for two cores and minutes."""
+"""Small encoders of the same classes, from scratch on generated clips; made for two cores and minutes."""
 
 REFERENCE: Final = Preset(
     model=ModelConfig(

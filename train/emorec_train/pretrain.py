@@ -1,7 +1,7 @@
 """First stage: small encoders from scratch. Full-size ones come pretrained and skip it.
 
-The visual encoder learns as CLIP does, against the class texts, from single frames; the audio encoder learns with a
-head of its own, which is thrown away. Single frames and single voices cannot tell every class apart, by design.
+The visual encoder learns as CLIP does, against the class texts, from single frames; the audio encoder learns with
+a head of its own, which is thrown away. Neither can tell every class apart, by the design of the clips.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from torch import Generator, Tensor, nn
 from emorec_rt.manifest import Audio
 from emorec_rt.signal import SAMPLE_RATE_HZ, TOKEN_HOP_SAMPLES, TOKEN_RECEPTIVE_SAMPLES
 from emorec_train.augment import augment_frames, augment_sound
-from emorec_train.data import labels_at
+from emorec_train.labels import IGNORED, labels_at
 from emorec_train.loop import Optimiser, train_steps
 from emorec_train.model.audio import AudioEncoder
 from emorec_train.model.build import freeze
-from emorec_train.model.losses import IGNORED, LARGEST_SCALE, step_cross_entropy
+from emorec_train.model.losses import LARGEST_SCALE, step_cross_entropy
 from emorec_train.model.text import TextEncoder
 from emorec_train.model.vision import VisionEncoder
 from emorec_train.presets import EncoderSettings

@@ -85,7 +85,7 @@ def train(run: Run) -> dict[Mode, Scores]:
     source = generated_clips(preset)
     with tempfile.TemporaryDirectory(prefix="emorec-train-") as scratch:
         with watch.stage("clips"):
-            records = {split: _records(source, split, run, Path(scratch)) for split in SPLITS}
+            records = _records(source, run, Path(scratch))
         with watch.stage("encoders"):
             _train_encoders(models, records["train"], run)
         with watch.stage("features"):
@@ -113,10 +113,12 @@ def generated_clips(preset: Preset) -> GeneratedClips:
     return GeneratedClips(preset.model.labels, counts, ClipSpec(seconds=preset.clip_seconds))
 
 
-def _records(source: ClipSource, split: Split, run: Run, scratch: Path) -> list[ClipRecord]:
+def _records(source: ClipSource, run: Run, scratch: Path) -> dict[Split, list[ClipRecord]]:
+    clip_ids = {split: source.clip_ids(split) for split in SPLITS}
+    every = [clip_id for ids in clip_ids.values() for clip_id in ids]
     spec = run.preset.model.preprocessing.vision
-    clip_ids = source.clip_ids(split)
-    return record_clips(source, clip_ids, spec, scratch, workers=run.workers, label=f"{split} clips")
+    records = iter(record_clips(source, every, spec, scratch, workers=run.workers))
+    return {split: [next(records) for _ in ids] for split, ids in clip_ids.items()}
 
 
 def _train_encoders(models: Models, records: list[ClipRecord], run: Run) -> None:

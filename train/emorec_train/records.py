@@ -56,7 +56,7 @@ class ClipRecord:
 
 
 def record_clips(
-    source: ClipSource, clip_ids: list[str], spec: Vision, folder: Path, *, workers: int, label: str
+    source: ClipSource, clip_ids: list[str], spec: Vision, folder: Path, *, workers: int
 ) -> list[ClipRecord]:
     """Open, crop and keep clips.
 
@@ -66,17 +66,17 @@ def record_clips(
         spec: Crop size and margin.
         folder: Where the records go.
         workers: Processes; 1 works in this one.
-        label: For the progress bar.
     """
     record = partial(_record, source, spec, folder)
+    label, count = "clips", len(clip_ids)
     if workers == 1:
-        for clip_id in tracked(clip_ids, label, len(clip_ids)):
+        for clip_id in tracked(clip_ids, label, count):
             record(clip_id)
     else:
         # Not fork: torch's and OpenCV's threads don't survive it.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-            for _ in tracked(pool.map(record, clip_ids, chunksize=2), label, len(clip_ids)):
+            for _ in tracked(pool.map(record, clip_ids, chunksize=2), label, count):
                 pass
     return [_load(folder, clip_id) for clip_id in clip_ids]
 

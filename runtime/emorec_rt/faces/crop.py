@@ -110,16 +110,12 @@ def crop_square(pixels: NDArray[np.uint8], square: Box, size: int) -> NDArray[np
     side = min(max(round(square.width), 1), 2 * max(height, width))
     left = min(max(round(square.left), -side), width)
     top = min(max(round(square.top), -side), height)
-    inside = pixels[max(top, 0) : max(top + side, 1), max(left, 0) : max(left + side, 1)]
-    if inside.size == 0:  # beyond the right or lower edge: the edge itself is all there is
-        inside = pixels[min(max(top, 0), height - 1) :, min(max(left, 0), width - 1) :]
-    before = (max(-top, 0), max(-left, 0))
-    after = (side - inside.shape[0] - before[0], side - inside.shape[1] - before[1])
-    if max(*before, *after) > 0:
-        above, below, left_of, right_of = (max(n, 0) for n in (before[0], after[0], before[1], after[1]))
-        inside = np.asarray(
-            cv2.copyMakeBorder(inside, above, below, left_of, right_of, cv2.BORDER_REPLICATE), np.uint8
-        )
+    if left >= 0 and top >= 0 and left + side <= width and top + side <= height:
+        inside = pixels[top : top + side, left : left + side]
+    else:
+        rows = np.clip(np.arange(top, top + side), 0, height - 1)
+        columns = np.clip(np.arange(left, left + side), 0, width - 1)
+        inside = pixels[np.ix_(rows, columns)]
     shrinking = side > size
     method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(inside, (size, size), interpolation=method), np.uint8)

@@ -13,7 +13,9 @@ from emorec_rt.faces.box import Box, Face
 from emorec_rt.faces.detector import FaceDetector
 from emorec_rt.media.types import Frame
 
-DETECT_EVERY_SECONDS: Final = 0.2
+DETECT_EVERY_SECONDS: Final = 0.2 - 1e-3
+"""A millisecond less than five a second: containers round frame times."""
+
 HOLD_SECONDS: Final = 0.3
 """A face that a detection misses is kept this long."""
 

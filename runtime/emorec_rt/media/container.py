@@ -117,9 +117,10 @@ def _reason(path: Path, error: Exception) -> str:
         return (
             "raw media without a header: picture size and format are unknown; convert it, for example to mp4"
         )
-    if isinstance(error, av.error.InvalidDataError) and _head(path)[4:8] == _MPEG4_BOX:
+    damaged = isinstance(error, av.error.InvalidDataError | av.error.EOFError)
+    if damaged and _head(path)[4:8] == _MPEG4_BOX:
         return "the file's index is missing or damaged; the recording was cut off or not finished"
-    if isinstance(error, av.error.InvalidDataError | ValueError):
+    if damaged or isinstance(error, ValueError):
         return "not a media file of a known format, or damaged from its start"
     return _system_reason(error)
 

@@ -233,7 +233,7 @@ def _damage_pictures(path: Path, keep: int) -> None:
 
 def test_damaged_pictures_are_skipped_and_counted(write_clip: Callable[..., Path]) -> None:
     times = np.arange(0, 2, 0.04).tolist()
-    path = write_clip(times=times, sound=[(0, _sine(44_100, 2))], video_codec="png")
+    path = write_clip("clip.mov", times=times, sound=[(0, _sine(44_100, 2))], video_codec="png")
     _damage_pictures(path, keep=10)
     with open_media(path) as media:
         items = list(media)
@@ -243,7 +243,7 @@ def test_damaged_pictures_are_skipped_and_counted(write_clip: Callable[..., Path
 
 
 def test_a_file_that_stays_damaged_is_given_up(write_clip: Callable[..., Path]) -> None:
-    path = write_clip(times=np.arange(0, 2, 0.04).tolist(), video_codec="png")
+    path = write_clip("clip.mov", times=np.arange(0, 2, 0.04).tolist(), video_codec="png")
     _damage_pictures(path, keep=10)
     with open_media(path, limits=MediaLimits(max_damaged_in_a_row=15)) as media:
         assert len(list(media)) == 10
@@ -251,7 +251,7 @@ def test_a_file_that_stays_damaged_is_given_up(write_clip: Callable[..., Path]) 
 
 
 def test_nothing_that_decodes_is_an_error(write_clip: Callable[..., Path]) -> None:
-    path = write_clip(times=[0, 0.04, 0.08], video_codec="png")
+    path = write_clip("clip.mov", times=[0, 0.04, 0.08], video_codec="png")
     _damage_pictures(path, keep=0)
     with pytest.raises(MediaError, match="nothing of its video can be decoded"):
         list(open_media(path))

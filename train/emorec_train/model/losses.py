@@ -12,8 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-IGNORED: Final = -1
-"""Label of a step that has none: ABAW's "not valid", padding, a class that this model doesn't have."""
+from emorec_train.labels import IGNORED
 
 LARGEST_SCALE: Final = 100.0
 """Upper bound of the inverse temperature, as in CLIP."""

@@ -1,0 +1,96 @@
+"""Speed, power and heat in every power mode that the module offers.
+
+    python jetson/bench.py examples/demo.mp4 --out jetson-bench.json
+
+Runs ``emorec-rt bench VIDEO --json`` in each mode of ``/etc/nvpmodel.conf`` while tegrastats is sampled, then comes
+back to the mode that was on, also after an error or a Ctrl-C. Changing modes takes root: run it with sudo rights that
+need no password now (``sudo -v`` first). A mode that needs a reboot is skipped and said so; nothing reboots. Use a
+clip of a minute or more, or the start-up weighs in. Options after ``--`` go to ``emorec-rt bench``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import msgspec
+
+from emorec_jetson import nvpmodel
+from emorec_jetson.measure import measure_modes, mode_restored, run_program
+from emorec_jetson.module import read_module
+from emorec_jetson.nvpmodel import PowerMode
+from emorec_jetson.report import to_json, to_table
+from emorec_rt.errors import EmorecError, UsageError
+
+
+def choose(modes: Sequence[PowerMode], names: Sequence[str]) -> list[PowerMode]:
+    """Pick modes by number or name; all without a wish.
+
+    Raises:
+        UsageError: No such mode here.
+    """
+    if not names:
+        return list(modes)
+    known = {key: mode for mode in modes for key in (str(mode.number), mode.name.upper())}
+    unknown = [name for name in names if name.upper() not in known]
+    if unknown:
+        offered = ", ".join(f"{mode.number} {mode.name}" for mode in modes)
+        raise UsageError(f"no power mode {unknown[0]} on this module; it has: {offered}")
+    return [known[name.upper()] for name in names]
+
+
+@click.command(help=__doc__.replace("\n    python", "\n\b\n    python", 1) if __doc__ else None)
+@click.argument("video", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+@click.option("--mode", "names", multiple=True, help="Only this mode, by number or name; may be repeated.")
+@click.option("--out", type=click.Path(path_type=Path), help="JSON file to write.")
+@click.option("--settle-seconds", default=10.0, show_default=True, help="Wait after a change of mode.")
+@click.option("--interval-ms", default=200, show_default=True, help="Time between samples.")
+@click.option("--root", default="/", type=click.Path(path_type=Path), hidden=True)
+def cli(
+    video: Path,
+    options: tuple[str, ...],
+    names: tuple[str, ...],
+    out: Path | None,
+    settle_seconds: float,
+    interval_ms: int,
+    root: Path,
+) -> None:
+    """Measure, print, save; exit with 1 where no mode could be measured."""
+    module = read_module(root)
+    modes = choose(nvpmodel.read_modes(root), names)
+    with mode_restored(say):
+        results = measure_modes(
+            modes,
+            lambda: run_program(video, options),
+            settle_seconds=settle_seconds,
+            interval_ms=interval_ms,
+            root=root,
+            say=say,
+        )
+    click.echo(to_table(results))
+    if out is not None:
+        record = msgspec.json.encode(to_json(module, video, results))
+        out.write_bytes(msgspec.json.format(record, indent=2) + b"\n")
+    if all(result.skipped for result in results):
+        raise SystemExit(1)
+
+
+def say(line: str) -> None:
+    """Print a line on standard error."""
+    click.echo(line, err=True)
+
+
+def main() -> None:
+    """Entry point: errors become one line and an exit code."""
+    try:
+        cli.main(prog_name="bench.py", standalone_mode=True)
+    except EmorecError as error:
+        say(f"error: {error}")
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+
+
+if __name__ == "__main__":
+    main()

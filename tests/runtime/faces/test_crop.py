@@ -1,0 +1,68 @@
+"""Crops against plain NumPy indexing with repeated edges."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emorec_rt.errors import FaceNotFoundError
+from emorec_rt.faces import Box, FaceCropper, crop_face, crop_square
+from emorec_rt.media.types import Frame
+
+SIDES = st.integers(1, 60)
+
+
+def picture(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@settings(deadline=None)
+@given(SIDES, SIDES, st.integers(-90, 90), st.integers(-90, 90), st.integers(1, 80))
+def test_a_square_of_the_crop_s_size_is_cut_exactly(height, width, left, top, side) -> None:
+    pixels = picture(height, width)
+    side = min(side, 2 * max(height, width))
+    left, top = max(min(left, width), -side), max(min(top, height), -side)
+    rows = np.clip(np.arange(top, top + side), 0, height - 1)
+    columns = np.clip(np.arange(left, left + side), 0, width - 1)
+    crop = crop_square(pixels, Box(left, top, side, side), side)
+    np.testing.assert_array_equal(crop, pixels[rows][:, columns])
+
+
+@settings(deadline=None)
+@given(
+    SIDES,
+    SIDES,
+    *[st.floats(-1e4, 1e4)] * 2,
+    *[st.floats(0.0, 1e4)] * 2,
+    st.integers(1, 64),
+)
+def test_any_box_gives_a_crop(height, width, left, top, box_width, box_height, size) -> None:
+    crop = crop_face(picture(height, width), Box(left, top, box_width, box_height), size)
+    assert crop.shape == (size, size, 3)
+    assert crop.dtype == np.uint8
+
+
+def test_shrinking_averages_rather_than_skips() -> None:
+    stripes = np.zeros((128, 128, 3), np.uint8)
+    stripes[:, ::2] = 255
+    crop = crop_square(stripes, Box(0, 0, 128, 128), 32)
+    assert np.abs(crop.astype(int) - 127).max() <= 1
+
+
+def test_off_takes_the_middle_of_the_picture() -> None:
+    pixels = picture(20, 40)
+    crop = FaceCropper("off", size=20).process(Frame(0, 0.0, pixels))
+    assert crop.found
+    assert crop.box is None
+    np.testing.assert_array_equal(crop.pixels, pixels[:, 10:30])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4000), (4000, 2), (17, 17), (480, 640)])
+def test_no_face_is_masked_and_required_faces_are_missed(shape: tuple[int, int]) -> None:
+    cropper = FaceCropper("require")
+    crop = cropper.process(Frame(0, 0.0, np.zeros((*shape, 3), np.uint8)))
+    assert (crop.pixels, crop.box, crop.found) == (None, None, False)
+    with pytest.raises(FaceNotFoundError, match=r"clip\.mp4"):
+        cropper.finish("clip.mp4")
