@@ -63,13 +63,15 @@ def _machine(root: Path) -> str:
 
 def hottest_celsius(root: Path = Path("/")) -> float | None:
     """Highest temperature of all thermal zones that can be read."""
-    values = []
-    for path in root.glob("sys/class/thermal/thermal_zone*/temp"):
-        try:
-            values.append(int(path.read_text(encoding="utf-8")) / 1000)
-        except (OSError, ValueError):  # a zone of a powered-down part can't be read
-            continue
-    return max(values, default=None)
+    zones = (_zone_celsius(path) for path in root.glob("sys/class/thermal/thermal_zone*/temp"))
+    return max((celsius for celsius in zones if celsius is not None), default=None)
+
+
+def _zone_celsius(path: Path) -> float | None:
+    try:
+        return int(path.read_text(encoding="utf-8")) / 1000
+    except (OSError, ValueError):  # a zone of a powered-down part can't be read
+        return None
 
 
 def main() -> int:

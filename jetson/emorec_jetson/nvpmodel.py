@@ -1,7 +1,7 @@
 """Power modes: what ``/etc/nvpmodel.conf`` offers, which one is on, and how to change it.
 
-Mode numbers differ between modules and releases (Orin Nano: 0 is 15 W; AGX Orin: 0 is MAXN), so they are always
-read, never assumed. A mode that gates other GPU partitions or CPU cores takes effect at a reboot only:
+Mode numbers differ between modules and releases (0 is 15 W on an Orin Nano, MAXN on an AGX Orin), so they are
+always read, never assumed. A mode that gates other GPU partitions or CPU cores takes effect at a reboot only:
 ``nvpmodel -m`` then asks on its input, and is answered no.
 """
 

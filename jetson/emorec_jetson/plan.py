@@ -1,8 +1,8 @@
-"""A memory plan for a module: precision, batch, workspace, one context; a pure function that gives its reasons.
+"""A memory plan for a module: precision, batch, workspace, one context, each with its reason.
 
 A Jetson has one memory for Linux, CPU and GPU. A builder left to its default may take all of it, and the kernel
 then ends whatever it likes. The plan adds up what must fit at two moments, building and running, and takes the
-fastest choice that fits. The figures are arithmetic and estimates (each says which), not measurements on a Jetson.
+first choice that fits. The figures are arithmetic and estimates (each says which), not measurements.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ AUDIO_ACTIVATIONS_MIB = 150
 FRAME_ACTIVATIONS_MIB = 3
 """Estimate: 50 tokens, 3072 wide, FP16, a few of them alive at once, and the uint8 crop."""
 CUDA_CONTEXT_MIB = 350
-"""Estimate for the driver, cuDNN-free TensorRT and kernels."""
+"""Estimate: driver, TensorRT's libraries, kernels."""
 PROCESS_MIB = 500
 """Estimate: Python, decoder, queues of frames."""
 SYSTEM_MIB = {"headless": 900, "desktop": 1700}
@@ -74,7 +74,7 @@ def plan_memory(total_mib: int, *, desktop: bool = False) -> MemoryPlan:
     system = SYSTEM_MIB["desktop" if desktop else "headless"]
     workspace = _workspace(total_mib, budget - _build_mib(system, 0))
     choices: list[tuple[Precision, int]] = [(p, b) for p in ("fp16", "int8") for b in BATCHES]
-    # A batch below 4 starves the GPU more than INT8 costs in accuracy, so INT8 comes before the smallest batches.
+    # A batch below 4 starves the GPU, so INT8 is tried before the smallest batches.
     choices.sort(key=lambda choice: (choice[1] < 4, choice[0] == "int8"))
     fitting = (c for c in choices if _run_mib(system, *c, workspace) <= budget)
     best = next(fitting, None)
@@ -110,10 +110,10 @@ def _reasons(
     screen = "desktop" if desktop else "no desktop"
     precisions = {
         "fp16": "fp16: it fits, and int8 is often no faster for a ViT; measure both",
-        "int8": f"int8: saves {WEIGHTS_MIB['fp16'] - WEIGHTS_MIB['int8']} MiB of weights, which fp16 lacks here",
+        "int8": f"int8: saves {WEIGHTS_MIB['fp16'] - WEIGHTS_MIB['int8']} MiB of weights; fp16 is short of them",
     }
     return (
-        f"{total_mib} MiB in all, {system_mib} of them for the system ({screen}), {SPARE_SHARE:.0%} kept free",
+        f"{total_mib} MiB in all: {system_mib} for the system ({screen}), {SPARE_SHARE:.0%} kept free",
         precisions[precision],
         f"batch {batch}: {FRAME_ACTIVATIONS_MIB * batch} MiB of activations",
         f"workspace {workspace_mib} MiB: at most an eighth of memory; without a cap the builder may take all",

@@ -1,7 +1,7 @@
 """Lines of ``tegrastats``: memory, load, temperatures and power rails.
 
-The line has no fixed columns: each module and release prints its own set of fields, so every field is looked for
-by its own pattern and may be absent. Formats seen, and covered by the tests:
+The line has no fixed columns: each module and release prints its own set of fields, so every field is looked
+for by its own pattern and may be absent. Formats that have been published, and that the tests cover:
 
 - Orin Nano and NX: ``VDD_IN 17946mW/15710mW`` (now/mean since start), ``GR3D_FREQ 84%@[713]``
 - AGX Orin: no ``VDD_IN``; ``VDD_GPU_SOC``, ``VDD_CPU_CV``, ``VIN_SYS_5V0``; sensors that are off read -256 C
@@ -35,7 +35,7 @@ _INPUTS: tuple[tuple[str, PowerScope], ...] = (
     ("POM_5V_IN", "module"),  # the first Jetson Nano
 )
 _NOT_ADDED = frozenset({"NC", "VDDQ_VDD2_1V8AO"})
-"""NC is not connected; VDDQ_VDD2_1V8AO is memory power, which AGX Orin draws from VIN_SYS_5V0."""
+"""NC is not connected; VDDQ_VDD2_1V8AO (AGX Orin, before Jetson Linux 36) is made from VIN_SYS_5V0, by its name."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Power:
 
     Attributes:
         watts: At the sample.
-        scope: ``board``: with the carrier board; ``module``: the module's input; ``rails``: sum of measured rails.
+        scope: ``board``: with the carrier board; ``module``: the module's input; ``rails``: sum of rails.
         rails: Names that make it up.
     """
 

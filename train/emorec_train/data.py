@@ -46,8 +46,8 @@ class ClipSource(Protocol):
 class GeneratedClips:
     """The project's own drawn faces and synthetic voices.
 
-    They don't go through an mp4: everything past the decoder is the runtime's own code, and encoding would take
-    longer than drawing.
+    They don't go through an mp4: everything past the decoder is the runtime's own code, and encoding would
+    take longer than drawing.
 
     Attributes:
         labels: The model's labels.

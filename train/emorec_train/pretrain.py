@@ -1,7 +1,7 @@
 """First stage: small encoders from scratch. Full-size ones come pretrained and skip it.
 
-The visual encoder learns as CLIP does, against the class texts, from single frames; the audio encoder learns with
-a head of its own, which is thrown away. Neither can tell every class apart, by the design of the clips.
+The visual encoder learns as CLIP does, against the class texts, from single frames; the audio encoder learns
+with a head of its own, which is thrown away. Neither can tell every class apart, by the design of the clips.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class ClipRecord:
         for index, (time, found) in enumerate(
             zip(self.frame_times_seconds.tolist(), self.found, strict=True)
         ):
-            yield CroppedFrame(index, time, Crop(self.crops[index] if found else None))
+            yield CroppedFrame(index, time, Crop(self.crops[index] if found else None, None, 0.0))
 
 
 def record_clips(

@@ -1,9 +1,10 @@
-"""onnxruntime: the backend that runs anywhere."""
+"""ONNX Runtime on the CPU. All of its options are set in this file."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,92 +13,116 @@ from emorec_rt.engines.base import Tensors, check_feeds
 from emorec_rt.errors import BackendUnavailableError, BundleError, EngineError
 from emorec_rt.manifest import TensorSpec
 
-if TYPE_CHECKING:
-    import onnxruntime
+_FATAL_ONLY: Final = 4
+"""Severity of what ONNX Runtime may write to stderr itself; its errors arrive as exceptions anyway."""
 
-ERROR_SEVERITY = 3
-ORT_DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
-
-
-def session_options(threads: int | None) -> onnxruntime.SessionOptions:
-    """Every option of onnxruntime that emorec sets.
-
-    Args:
-        threads: Threads inside an operator; ``None`` takes one for each core.
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = ERROR_SEVERITY
-    options.intra_op_num_threads = threads or 0
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    # Threads that spin between operators take the core that decodes.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return options
+_DTYPES: Final = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
 
 class OrtEngine:
-    """A graph in onnxruntime on the CPU.
+    """One graph in an ONNX Runtime session.
 
     Args:
         path: The ONNX file.
-        inputs: Inputs that the manifest promises.
-        outputs: Outputs that the manifest promises.
-        threads: Threads inside an operator; ``None`` takes one for each core.
+        inputs: What the manifest says goes in.
+        outputs: What the manifest says comes out.
+        threads: Threads for one run; ``None`` takes one for each core that this process may use.
 
     Raises:
         BackendUnavailableError: onnxruntime is not installed.
-        EngineError: onnxruntime can't load the file.
-        BundleError: The graph's inputs or outputs differ from the manifest's.
+        EngineError: The file can't be loaded.
+        BundleError: The graph's inputs or outputs are not the manifest's.
     """
 
     def __init__(
         self,
-        path: Path,
+        path: str | Path,
         inputs: tuple[TensorSpec, ...],
         outputs: tuple[TensorSpec, ...],
         *,
         threads: int | None = None,
     ) -> None:
+        ort = _import()
         self.inputs = inputs
         self.outputs = outputs
-        self._session = _load(path, threads)
-        _check(path, inputs, self._session.get_inputs())
-        _check(path, outputs, self._session.get_outputs())
-        self._names = [spec.name for spec in outputs]
+        self._path = Path(path)
+        self._errors = _error_classes()
+        self._output_names = [spec.name for spec in outputs]
+        try:
+            self._session = ort.InferenceSession(
+                os.fspath(path), session_options(threads), providers=["CPUExecutionProvider"]
+            )
+        except self._errors as error:
+            raise EngineError(f"{path}: onnxruntime can't load it: {error}") from error
+        _check_signature(self._path, "input", inputs, self._session.get_inputs())
+        _check_signature(self._path, "output", outputs, self._session.get_outputs())
 
     def run(self, feeds: Tensors) -> dict[str, NDArray[Any]]:
-        """Run one batch; see the protocol."""
+        """Run one batch; see ``Engine.run``."""
         check_feeds(self.inputs, feeds)
         try:
-            results = self._session.run(self._names, dict(feeds))
-        except Exception as error:
-            raise EngineError(f"onnxruntime failed: {error}") from error
-        return dict(zip(self._names, map(np.asarray, results), strict=True))
+            results = self._session.run(self._output_names, dict(feeds))
+        except self._errors as error:
+            raise EngineError(f"{self._path}: onnxruntime failed: {error}") from error
+        return dict(zip(self._output_names, map(np.asarray, results), strict=True))
 
 
-def _load(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
+def session_options(threads: int | None = None) -> Any:
+    """The options of every session, an ``onnxruntime.SessionOptions``.
+
+    Args:
+        threads: As for ``OrtEngine``.
+    """
+    ort = _import()
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    # An explicit number keeps ONNX Runtime from pinning its threads, which fails in many containers.
+    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    options.inter_op_num_threads = 1
+    # Idle threads sleep: decoding and the other engines need the cores.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = _FATAL_ONLY
+    return options
+
+
+def _import() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
         raise BackendUnavailableError("onnxruntime", "onnxruntime", "pip install 'emorec[cpu]'") from error
-    try:
-        return onnxruntime.InferenceSession(
-            str(path), session_options(threads), providers=["CPUExecutionProvider"]
+    onnxruntime.set_default_logger_severity(_FATAL_ONLY)
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime
+
+
+def _error_classes() -> tuple[type[Exception], ...]:
+    """ONNX Runtime's exceptions share no base of their own, so they are listed."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    found = (value for value in vars(state).values() if isinstance(value, type))
+    return (
+        *(value for value in found if issubclass(value, Exception)),
+        RuntimeError,
+        ValueError,
+    )
+
+
+def _check_signature(path: Path, kind: str, specs: tuple[TensorSpec, ...], actual: list[Any]) -> None:
+    expected = [_show(spec.name, spec.dtype, spec.shape) for spec in specs]
+    found = [_show(arg.name, _DTYPES.get(arg.type, arg.type), _shape(arg.shape)) for arg in actual]
+    if found != expected:
+        raise BundleError(
+            path,
+            f"the manifest says {kind}s {', '.join(expected)}; the graph has {', '.join(found)}; "
+            "export the bundle again",
         )
-    except Exception as error:
-        raise EngineError(f"{path}: onnxruntime can't load this graph: {error}") from error
-
-
-def _check(path: Path, expected: tuple[TensorSpec, ...], actual: list[Any]) -> None:
-    found = {node.name: (ORT_DTYPES.get(node.type, node.type), _shape(node.shape)) for node in actual}
-    for spec in expected:
-        if found.get(spec.name) != (spec.dtype, spec.shape):
-            raise BundleError(
-                path,
-                f"the manifest promises {spec.name} {spec.dtype}{list(spec.shape)}, the graph has {found}",
-            )
 
 
 def _shape(dimensions: list[int | str | None]) -> tuple[int, ...]:
-    return tuple(size if isinstance(size, int) else -1 for size in dimensions)
+    """A symbolic dimension is the batch, -1."""
+    return tuple(dim if isinstance(dim, int) else -1 for dim in dimensions)
+
+
+def _show(name: str, dtype: str, shape: tuple[int, ...]) -> str:
+    return f"{name} {dtype}{list(shape)}"

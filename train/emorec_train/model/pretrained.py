@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import open_clip  # type: ignore[import-untyped]
+import open_clip
 from torch import nn
 from transformers import Wav2Vec2Model
 

@@ -10,8 +10,8 @@ from typing import Final
 
 import torch
 import torch.nn.functional as F
-from open_clip import SimpleTokenizer  # type: ignore[import-untyped]
-from open_clip.model import CLIPTextCfg, _build_text_tower  # type: ignore[import-untyped]
+from open_clip import SimpleTokenizer
+from open_clip.model import CLIPTextCfg, _build_text_tower
 from torch import Tensor, nn
 
 from emorec_train.model.config import TextConfig, VisionConfig

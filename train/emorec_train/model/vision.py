@@ -6,7 +6,7 @@ Shapes: ``B`` frames, ``H = W`` crop side, ``Dv`` width of the embedding.
 from __future__ import annotations
 
 import torch
-from open_clip.model import CLIPVisionCfg, _build_vision_tower  # type: ignore[import-untyped]
+from open_clip.model import CLIPVisionCfg, _build_vision_tower
 from torch import Tensor, nn
 
 from emorec_rt.manifest import Vision

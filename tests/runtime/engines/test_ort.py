@@ -1,0 +1,131 @@
+"""The ONNX Runtime backend: right answers, one-line errors, a quiet stderr."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from emorec_rt.engines.ort import OrtEngine, session_options
+from emorec_rt.errors import BackendUnavailableError, BundleError, EngineError
+from emorec_rt.manifest import TensorSpec
+
+INPUT = TensorSpec(name="frames", dtype="uint8", shape=(-1, 3))
+OUTPUT = TensorSpec(name="embeddings", dtype="float32", shape=(-1, 3))
+
+
+@pytest.fixture(scope="module")
+def graph_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``embeddings = float(frames) * 2``."""
+    frames = helper.make_tensor_value_info("frames", TensorProto.UINT8, ["batch", 3])
+    embeddings = helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["batch", 3])
+    two = helper.make_tensor("two", TensorProto.FLOAT, [], [2.0])
+    nodes = [
+        helper.make_node("Cast", ["frames"], ["cast"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["cast", "two"], ["embeddings"]),
+    ]
+    graph = helper.make_graph(nodes, "double", [frames], [embeddings], [two])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    path = tmp_path_factory.mktemp("ort") / "double.onnx"
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize("batch", [0, 1, 3, 7])
+def test_runs_any_batch(graph_file: Path, batch: int) -> None:
+    engine = OrtEngine(graph_file, (INPUT,), (OUTPUT,), threads=1)
+    frames = np.arange(batch * 3, dtype=np.uint8).reshape(batch, 3)
+    (name, result), *rest = engine.run({"frames": frames}).items()
+    assert (name, rest) == ("embeddings", [])
+    assert result.dtype == np.float32
+    np.testing.assert_array_equal(result, frames * 2.0)
+
+
+def test_results_belong_to_the_caller(graph_file: Path) -> None:
+    engine = OrtEngine(graph_file, (INPUT,), (OUTPUT,), threads=1)
+    first = engine.run({"frames": np.ones((2, 3), np.uint8)})["embeddings"]
+    engine.run({"frames": np.full((2, 3), 9, np.uint8)})
+    first += 1.0
+    np.testing.assert_array_equal(first, np.full((2, 3), 3.0))
+
+
+@pytest.mark.parametrize(
+    "frames", [np.zeros((2, 4), np.uint8), np.zeros((2, 3), np.float32), np.zeros(3, np.uint8)]
+)
+def test_wrong_tensors_are_refused(graph_file: Path, frames: np.ndarray) -> None:
+    engine = OrtEngine(graph_file, (INPUT,), (OUTPUT,), threads=1)
+    with pytest.raises(EngineError, match=r"input frames: expected uint8\[-1, 3\], got"):
+        engine.run({"frames": frames})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        TensorSpec(name="frames", dtype="uint8", shape=(-1, 4)),
+        TensorSpec(name="frames", dtype="float32", shape=(-1, 3)),
+        TensorSpec(name="pixels", dtype="uint8", shape=(-1, 3)),
+    ],
+)
+def test_a_graph_that_is_not_the_manifests_is_refused(graph_file: Path, wrong: TensorSpec) -> None:
+    with pytest.raises(BundleError, match="the graph has frames uint8"):
+        OrtEngine(graph_file, (wrong,), (OUTPUT,))
+    with pytest.raises(BundleError, match="the graph has embeddings float32"):
+        OrtEngine(graph_file, (INPUT,), (wrong,))
+
+
+@pytest.mark.parametrize("content", [b"", b"no model at all", b"\x08\x0a" * 40])
+def test_a_damaged_file_is_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "damaged.onnx"
+    path.write_bytes(content)
+    with pytest.raises(EngineError, match="onnxruntime can't load it") as caught:
+        OrtEngine(path, (INPUT,), (OUTPUT,))
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_truncated_file_is_refused(graph_file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "half.onnx"
+    whole = graph_file.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises((EngineError, BundleError)):
+        OrtEngine(path, (INPUT,), (OUTPUT,))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"absent\.onnx"):
+        OrtEngine(tmp_path / "absent.onnx", (INPUT,), (OUTPUT,))
+
+
+def test_a_missing_library_names_the_extra(graph_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(BackendUnavailableError, match=r"pip install 'emorec\[cpu\]'"):
+        OrtEngine(graph_file, (INPUT,), (OUTPUT,))
+
+
+def test_threads_are_explicit() -> None:
+    assert session_options(3).intra_op_num_threads == 3
+    assert session_options(None).intra_op_num_threads >= 1
+
+
+def test_stderr_stays_quiet(graph_file: Path) -> None:
+    program = (
+        "import sys; from emorec_rt.engines.ort import OrtEngine; from emorec_rt.manifest import TensorSpec\n"
+        "from emorec_rt.errors import BundleError\n"
+        "spec = TensorSpec(name='frames', dtype='uint8', shape=(-1, 3))\n"
+        "try: OrtEngine(sys.argv[1], (spec,), (spec,))\n"
+        "except BundleError: pass\n"
+        "else: raise SystemExit('accepted')\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program, str(graph_file)],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
