@@ -3,10 +3,10 @@
     python jetson/bench.py examples/demo.mp4 --out jetson-bench.json
 
 Runs ``emorec-rt bench VIDEO --json`` in each mode of ``/etc/nvpmodel.conf`` while tegrastats is sampled,
-then comes back to the mode that was on, also after an error or a Ctrl-C. Changing modes takes root: run it with
-sudo rights that need no password now (``sudo -v`` first). A mode that needs a reboot is skipped and said so;
-nothing reboots. Use a clip of a minute or more, or the start-up weighs in. Options after ``--`` go to
-``emorec-rt bench``.
+then comes back to the mode that was on, also after an error or a Ctrl-C. Changing modes takes root: run it as
+root, or with sudo rights that need no password now (``sudo -v`` first). A mode that needs a reboot is skipped
+and said so; nothing reboots. Use a clip of a minute or more, or the start-up weighs in. Options after ``--``
+go to ``emorec-rt bench``.
 """
 
 from __future__ import annotations

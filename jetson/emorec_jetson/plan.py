@@ -1,8 +1,9 @@
 """A memory plan for a module: precision, batch, workspace, one context, each with its reason.
 
-A Jetson has one memory for Linux, CPU and GPU. A builder left to its default may take all of it, and the kernel
-then ends whatever it likes. The plan adds up what must fit at two moments, building and running, and takes the
-first choice that fits. The figures are arithmetic and estimates (each says which), not measurements.
+A Jetson has one memory for Linux, CPU and GPU. A builder left to its default may take all of it, and the
+kernel then ends whatever it likes. The plan adds up what must fit at two moments, building and running, and
+takes the first choice that fits. The figures are arithmetic and estimates (each says which), not
+measurements.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def _reasons(
     screen = "desktop" if desktop else "no desktop"
     precisions = {
         "fp16": "fp16: it fits, and int8 is often no faster for a ViT; measure both",
-        "int8": f"int8: saves {WEIGHTS_MIB['fp16'] - WEIGHTS_MIB['int8']} MiB of weights; fp16 is short of them",
+        "int8": f"int8: saves {WEIGHTS_MIB['fp16'] - WEIGHTS_MIB['int8']} MiB of weights, too many for fp16",
     }
     return (
         f"{total_mib} MiB in all: {system_mib} for the system ({screen}), {SPARE_SHARE:.0%} kept free",

@@ -35,7 +35,7 @@ _INPUTS: tuple[tuple[str, PowerScope], ...] = (
     ("POM_5V_IN", "module"),  # the first Jetson Nano
 )
 _NOT_ADDED = frozenset({"NC", "VDDQ_VDD2_1V8AO"})
-"""NC is not connected; VDDQ_VDD2_1V8AO (AGX Orin, before Jetson Linux 36) is made from VIN_SYS_5V0, by its name."""
+"""NC is not connected; VDDQ_VDD2_1V8AO (AGX Orin, before release 36) is taken to be fed by VIN_SYS_5V0."""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,11 @@ class Chunk:
 class AudioChunker:
     """Cut one stream of sound into chunks. Memory is bounded by one chunk and one block.
 
+    Args:
+        audio: The bundle's audio preprocessing.
+        left_tokens: Context before the core of a chunk.
+        right_tokens: Context after it.
+
     Attributes:
         core: Tokens that a chunk contributes.
         origin_seconds: Presentation time of token 0; ``None`` before the first sample.
@@ -51,10 +56,10 @@ class AudioChunker:
         next_index: Chunks before this one have been cut or skipped for want of sound.
     """
 
-    def __init__(self, audio: Audio) -> None:
-        self._context = audio.context_tokens * TOKEN_HOP_SAMPLES
+    def __init__(self, audio: Audio, left_tokens: int, right_tokens: int) -> None:
+        self._context = left_tokens * TOKEN_HOP_SAMPLES
         self._length = audio.chunk_samples
-        self.core = audio.chunk_tokens - 2 * audio.context_tokens
+        self.core = audio.chunk_tokens - left_tokens - right_tokens
         self.origin_seconds: float | None = None
         self.next_index = 0
         self._base = -self._context  # sample index of the buffer's first sample: where the next chunk starts

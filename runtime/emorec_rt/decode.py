@@ -73,10 +73,16 @@ class Stitcher:
 
 
 class Smoother:
-    """Centred moving average of the logits over time; it delays rows by half its length."""
+    """Moving average of the logits over time: centred, which delays rows by half its length, or causal.
 
-    def __init__(self, seconds: float) -> None:
+    Args:
+        seconds: Its length; the causal half covers the past half alone.
+        causal: Whether to leave out the future.
+    """
+
+    def __init__(self, seconds: float, *, causal: bool = False) -> None:
         self._half = seconds / 2.0
+        self._ahead = 0.0 if causal else self._half
         self._steps: deque[SettledStep] = deque()
         self._next = 0  # position in the queue of the next step to give out
 
@@ -86,7 +92,7 @@ class Smoother:
         if self._half == 0.0:
             return steps
         self._steps.extend(steps)
-        return self._give(until=self._steps[-1][0] - self._half if self._steps else -np.inf)
+        return self._give(until=self._steps[-1][0] - self._ahead if self._steps else -np.inf)
 
     def finish(self) -> list[SettledStep]:
         """No more steps will come: return the rest."""
@@ -104,7 +110,7 @@ class Smoother:
         while self._steps[0][0] < time - self._half:
             self._steps.popleft()
             self._next -= 1
-        near = [logits for at, logits, _ in self._steps if at <= time + self._half]
+        near = [logits for at, logits, _ in self._steps if at <= time + self._ahead]
         return np.asarray(np.mean(near, axis=0), np.float32)
 
 
@@ -124,12 +130,13 @@ class RowBuilder:
     Args:
         labels: Class names in the order of the logits.
         decoding: Smoothing and prior correction.
+        causal: Whether to smooth over the past alone.
     """
 
-    def __init__(self, labels: tuple[str, ...], decoding: Decoding) -> None:
+    def __init__(self, labels: tuple[str, ...], decoding: Decoding, *, causal: bool = False) -> None:
         self._labels = labels
         self._bias = np.asarray(decoding.logit_bias or np.zeros(len(labels)), np.float32)
-        self._smoother = Smoother(decoding.smoothing_seconds)
+        self._smoother = Smoother(decoding.smoothing_seconds, causal=causal)
         self._frames: deque[FrameRow] = deque()
         self._steps: deque[SettledStep] = deque()
         self._has_frames = False

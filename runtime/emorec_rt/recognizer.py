@@ -22,6 +22,7 @@ from emorec_rt.media import MediaReader, open_media
 from emorec_rt.media.types import Samples
 from emorec_rt.prediction import Prediction
 from emorec_rt.prefetch import prefetch
+from emorec_rt.schedule import file_schedule
 from emorec_rt.window import CroppedFrame, Window
 from emorec_rt.window_builder import WindowBuilder
 from emorec_rt.windows import cropped
@@ -162,6 +163,7 @@ class Recognizer:
         )
         clip.builder = WindowBuilder(
             manifest.preprocessing,
+            file_schedule(manifest.preprocessing),
             self._vision,
             self._audio,
             has_video=media.has_video,

@@ -7,17 +7,16 @@ from numpy.typing import NDArray
 
 from emorec_rt.audio import AudioChunker, Chunk
 from emorec_rt.manifest import Audio
+from emorec_rt.schedule import Schedule
 from emorec_rt.signal import TOKEN_RATE_HZ
-
-PATIENCE_SECONDS = 30.0
-"""Sound that lags the picture by more than this is taken as missing, so that memory stays bounded."""
 
 
 class TokenTimeline:
     """The tokens of one input: what has been encoded, what is under way, what will never come."""
 
-    def __init__(self, audio: Audio) -> None:
-        self._chunker = AudioChunker(audio)
+    def __init__(self, audio: Audio, schedule: Schedule) -> None:
+        self._chunker = AudioChunker(audio, schedule.left_tokens, schedule.right_tokens)
+        self._patience_seconds = schedule.patience_seconds
         self._width = audio.embedding_dim
         self._stored: dict[int, tuple[NDArray[np.float32], NDArray[np.bool_]]] = {}
         self._pending: set[int] = set()
@@ -48,7 +47,7 @@ class TokenTimeline:
             until_seconds: End of the stretch that is asked for.
             newest_seconds: How far the picture has come; sound that lags it for too long is given up.
         """
-        given_up = self._finished or newest_seconds - until_seconds > PATIENCE_SECONDS
+        given_up = self._finished or newest_seconds - until_seconds > self._patience_seconds
         if self._chunker.origin_seconds is None:
             return given_up
         last = self._chunk_of(self._token_at(until_seconds))

@@ -13,6 +13,7 @@ from emorec_rt.batching import Batcher, Item
 from emorec_rt.grid import DEFAULT_RATE_HZ, FrameGrid, SoundGrid, Step
 from emorec_rt.manifest import Preprocessing
 from emorec_rt.media.types import Samples
+from emorec_rt.schedule import Schedule
 from emorec_rt.tokens import TokenTimeline
 from emorec_rt.window import CroppedFrame, Window
 
@@ -42,6 +43,7 @@ class WindowBuilder:
 
     Args:
         preprocessing: The bundle's or the checkpoint's.
+        schedule: When windows and chunks are cut.
         vision: Batcher of the vision encoder.
         audio: Batcher of the audio encoder.
         has_video: Whether frames are to be expected; without, the grid follows the sound.
@@ -52,6 +54,7 @@ class WindowBuilder:
     def __init__(
         self,
         preprocessing: Preprocessing,
+        schedule: Schedule,
         vision: Batcher,
         audio: Batcher,
         *,
@@ -60,17 +63,18 @@ class WindowBuilder:
         emit: Callable[[Window], None],
     ) -> None:
         self._spec = preprocessing
+        self._schedule = schedule
         self._vision = vision
         self._audio = audio
         self._emit = emit
         self._frame_grid = FrameGrid(preprocessing.grid) if has_video else None
         self._sound_grid = SoundGrid(preprocessing.grid)
-        self._tokens = TokenTimeline(preprocessing.audio)
+        self._tokens = TokenTimeline(preprocessing.audio, schedule)
         if not has_sound:
             self._tokens.finish()
         self._slots: list[_Slot] = []
         self._first = 0  # step index of the leftmost slot
-        self._next_window = 0  # first step of the next regular window
+        self._next_end = schedule.first_end  # end of the next regular window
         self._newest: dict[int, _Frame] = {}
         self._sound_end = -np.inf
         self._finished = False
@@ -146,7 +150,7 @@ class WindowBuilder:
         self._vision.submit({"frames": pixels}, done)
 
     def _encode_chunk(self, chunk: Chunk) -> None:
-        context, core = self._spec.audio.context_tokens, self._tokens.chunker.core
+        context, core = self._schedule.left_tokens, self._tokens.chunker.core
 
         def done(outputs: Item) -> None:
             self._tokens.store(chunk, outputs["tokens"][context : context + core])
@@ -157,35 +161,29 @@ class WindowBuilder:
 
     def _advance(self) -> None:
         """Emit every window that has become complete."""
-        T = self._spec.window.steps
         total = self._first + len(self._slots)
-        while not self._done and self._next_window + T <= total:
-            if not self._ready(self._next_window, T):
+        while not self._done and self._next_end <= total:
+            if not self._emit_ending_at(self._next_end, settles=self._next_end - self._schedule.lookahead):
                 return
-            settles = self._next_window + self._spec.window.stride
-            if self._finished and self._next_window + T == total:
-                settles = total
-            self._emit_window(self._next_window, T, settles)
-            self._next_window += self._spec.window.stride
-            self._done = settles == total and self._finished
+            self._next_end += self._schedule.hop
         if self._finished and not self._done:
-            self._emit_tail(total)
+            # The last window ends at the last step, so that no step sees less context than it could.
+            self._done = total == self._first or self._emit_ending_at(total, settles=total)
 
-    def _emit_tail(self, total: int) -> None:
-        """The last window ends at the last step, so that no step sees less context than it could."""
-        if total == self._first:
-            self._done = True
-            return
-        start = max(total - self._spec.window.steps, self._first)
-        if self._ready(start, total - start):
-            self._emit_window(start, total - start, total)
-            self._done = True
+    def _emit_ending_at(self, end: int, settles: int) -> bool:
+        """Emit the window that ends before step ``end``, if all of it is there."""
+        start = max(end - self._spec.window.steps, 0)
+        if not self._ready(start, end - start):
+            return False
+        self._emit_window(start, end - start, max(settles, 0))
+        return True
 
     def _ready(self, start: int, count: int) -> bool:
         slots = self._span(start, count)
         if any(slot.waiting for slot in slots):
             return False
-        until = slots[-1].time_seconds + MAX_STEP_SECONDS
+        gap = slots[-1].time_seconds - slots[-2].time_seconds if len(slots) > 1 else 0.0
+        until = slots[-1].time_seconds + min(gap, MAX_STEP_SECONDS)
         return self._tokens.ready(until, newest_seconds=self._slots[-1].time_seconds)
 
     def _span(self, start: int, count: int) -> list[_Slot]:
@@ -204,16 +202,17 @@ class WindowBuilder:
         audio_mask[count * per_step :] = 0.0
         tokens[count * per_step :] = 0.0
         self._emit(Window(start, count, settles, times, embeddings, mask, tokens, audio_mask))
-        self._forget(settles)
+        self._forget()
 
     @property
     def _default_period(self) -> float:
         return 1.0 / (self._spec.grid.rate_hz or DEFAULT_RATE_HZ)
 
-    def _forget(self, settled: int) -> None:
-        """Drop steps that no later window takes: the tail window reaches back ``T - 1`` steps at most."""
+    def _forget(self) -> None:
+        """Drop steps that neither the next window nor the last one will take."""
         total = self._first + len(self._slots)
-        keep_from = min(settled, total - self._spec.window.steps)
+        next_end = self._next_end + self._schedule.hop
+        keep_from = min(next_end, total) - self._spec.window.steps
         if keep_from > self._first:
             del self._slots[: keep_from - self._first]
             self._first = keep_from

@@ -13,6 +13,7 @@ from emorec_rt.engines.base import Engine
 from emorec_rt.faces import FaceCropper
 from emorec_rt.manifest import Preprocessing
 from emorec_rt.media.types import Frame, MediaItem, Samples
+from emorec_rt.schedule import file_schedule
 from emorec_rt.window import CroppedFrame, Window
 from emorec_rt.window_builder import WindowBuilder
 
@@ -46,7 +47,12 @@ def iter_windows(
     ready: deque[Window] = deque()
     batchers = (Batcher(vision, VISION_BATCH), Batcher(audio, AUDIO_BATCH))
     builder = WindowBuilder(
-        preprocessing, *batchers, has_video=has_video, has_sound=has_sound, emit=ready.append
+        preprocessing,
+        file_schedule(preprocessing),
+        *batchers,
+        has_video=has_video,
+        has_sound=has_sound,
+        emit=ready.append,
     )
     for item in items:
         builder.push(cropped(item, cropper))

@@ -20,7 +20,7 @@ CONTEXT_SAMPLES = 5 * TOKEN_HOP_SAMPLES
 
 
 def run(blocks: list[Samples]) -> list[Chunk]:
-    chunker = AudioChunker(AUDIO)
+    chunker = AudioChunker(AUDIO, 5, 5)
     chunks = [chunk for block in blocks for chunk in chunker.push(block)]
     return chunks + chunker.finish()
 
@@ -81,7 +81,7 @@ def test_jitter_is_glued_and_overlap_is_heard_once() -> None:
 
 
 def test_no_sound_gives_no_chunks() -> None:
-    assert AudioChunker(AUDIO).finish() == []
+    assert AudioChunker(AUDIO, 5, 5).finish() == []
 
 
 @pytest.mark.parametrize("tokens", [1, 2, 49, 200])

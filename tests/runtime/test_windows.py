@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from emorec_rt.batching import Batcher
 from emorec_rt.faces import Crop
 from emorec_rt.media.types import Samples
+from emorec_rt.schedule import file_schedule
 from emorec_rt.signal import SAMPLE_RATE_HZ, TOKEN_RATE_HZ
 from emorec_rt.window import CroppedFrame, Window
 from emorec_rt.window_builder import WindowBuilder
@@ -40,6 +41,7 @@ def build(
     vision, audio = Batcher(FakeVision(spec), batch), Batcher(FakeAudio(spec), batch)
     builder = WindowBuilder(
         spec,
+        file_schedule(spec),
         vision,
         audio,
         has_video=has.get("has_video", True),
@@ -114,7 +116,9 @@ def test_a_frame_is_encoded_once_and_faceless_frames_never() -> None:
     spec = preprocessing()
     vision = FakeVision(spec)
     batchers = (Batcher(vision, 4), Batcher(FakeAudio(spec), 4))
-    builder = WindowBuilder(spec, *batchers, has_video=True, has_sound=False, emit=lambda _: None)
+    builder = WindowBuilder(
+        spec, file_schedule(spec), *batchers, has_video=True, has_sound=False, emit=lambda _: None
+    )
     for k in range(100):
         builder.push(frame(k, k / 12.5, face=k % 4 != 0))  # each frame stands for two steps
     builder.finish()
@@ -137,7 +141,13 @@ def test_sound_that_never_comes_is_given_up() -> None:
     windows: list[Window] = []
     vision = Batcher(FakeVision(spec), 1)
     builder = WindowBuilder(
-        spec, vision, Batcher(FakeAudio(spec), 1), has_video=True, has_sound=True, emit=windows.append
+        spec,
+        file_schedule(spec),
+        vision,
+        Batcher(FakeAudio(spec), 1),
+        has_video=True,
+        has_sound=True,
+        emit=windows.append,
     )
     for k in range(25 * 60):
         builder.push(frame(k, k / 25))

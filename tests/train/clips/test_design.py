@@ -140,7 +140,6 @@ def test_faces_tell_voices_of_one_kind_apart() -> None:
 
     for one, other in (("Neutral", "Sadness"), ("Happiness", "Anger"), ("Fear", "Neutral")):
         assert apart(one, other) > 2.0
-    print(apart("Neutral", "Sadness"), apart("Happiness", "Anger"), apart("Fear", "Neutral"), distance("Anger", "Disgust"), distance("Fear", "Surprise"))
 
 
 def test_face_detector_finds_drawn_faces() -> None:

@@ -18,8 +18,8 @@ Other      smile    pulsing  lively     the face over time, from Happiness
 
 Ideal macro F1: 0.75 from the picture alone (two pairs are guessed: 4 classes at 0.5, 4 at 1), 0.75 from the
 sound alone (two other pairs), 0.625 from single pictures (Happiness and Other too), 1.0 from both. The pairs
-are those that people and models confuse: scowls and startles in faces (Jack et al. 2014), low arousal in voices
-(Scherer 2003).
+are those that people and models confuse: scowls and startles in faces (Jack et al. 2014), low arousal in
+voices (Scherer 2003).
 
 Faces are action units of FACS (EMFACS prototypes; what two classes share is what both prototypes hold). The
 mouth follows the syllables, so voices that share a face share their syllable timing as well: lips give away

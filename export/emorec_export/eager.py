@@ -1,0 +1,99 @@
+"""Rewrite a trained encoder into an equal one whose graph is plain: for export only, on a copy.
+
+- Self-attention is written out with its scale on the queries alone. Fused attention would be exported with the
+  square root of the scale on queries *and* keys, which some TensorRT releases miscompile
+  (NVIDIA/TensorRT#4328, #4333).
+- Parametrised weights (wav2vec 2.0's weight-normalised positional convolution) become plain weights: exporters
+  would leave the normalisation in the graph.
+
+Shapes: ``B`` batch, ``L`` tokens, ``D`` width, ``H`` heads.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2Attention
+
+
+class EagerAttention(nn.Module):
+    """Multi-head self-attention from one joint projection, written out.
+
+    Stands in for ``nn.MultiheadAttention`` (batch first) and transformers' ``Wav2Vec2Attention``: it takes
+    what either is called with and gives the context first and no weights.
+
+    Args:
+        joint: Queries', keys' and values' projection, ``D`` to ``3 D``; the scale is in the queries' part.
+        out: The projection after it.
+        heads: ``H``.
+    """
+
+    def __init__(self, joint: nn.Linear, out: nn.Linear, heads: int) -> None:
+        super().__init__()
+        self.joint = joint
+        self.out = out
+        self.heads = heads
+
+    def forward(self, x: Tensor, *_: Any, **__: Any) -> tuple[Tensor, None]:
+        """Map ``[B, L, D]`` to ``[B, L, D]``."""
+        q, k, v = (self._split(part) for part in self.joint(x).chunk(3, dim=-1))  # [B, H, L, D/H]
+        weights = torch.softmax(torch.matmul(q, k.transpose(2, 3)), dim=-1)  # [B, H, L, L]
+        context = torch.matmul(weights, v).transpose(1, 2)  # [B, L, H, D/H]
+        return self.out(context.flatten(2)), None
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.reshape(-1, x.shape[1], self.heads, x.shape[2] // self.heads).transpose(1, 2)
+
+
+def plain(module: nn.Module) -> nn.Module:
+    """An equal module, in eval mode, that exports to a plain graph; the original stays as it is."""
+    module = copy.deepcopy(module).eval().requires_grad_(False)
+    for part in list(module.modules()):
+        for name, child in part.named_children():
+            if isinstance(child, nn.MultiheadAttention):
+                setattr(part, name, _from_torch(child))
+            elif isinstance(child, Wav2Vec2Attention):
+                setattr(part, name, _from_transformers(child))
+            elif parametrize.is_parametrized(child):
+                setattr(part, name, _unparametrized(child))
+    return module
+
+
+def _unparametrized(module: nn.Module) -> nn.Module:
+    """Not ``remove_parametrizations``: it edits the module's class, which a copy shares with its original."""
+    cls = type(module).__mro__[1]
+    bare = cls.__new__(cls)
+    bare.__dict__ = {name: copy.copy(value) for name, value in vars(module).items()}
+    bare._modules = {
+        name: child for name, child in module.named_children() if name != "parametrizations"
+    }
+    for name in module.parametrizations:  # type: ignore[union-attr]
+        bare.register_parameter(name, nn.Parameter(getattr(module, name).detach(), requires_grad=False))
+    return bare
+
+
+def _from_torch(attention: nn.MultiheadAttention) -> EagerAttention:
+    return _eager(
+        attention.in_proj_weight, attention.in_proj_bias, attention.out_proj, heads=attention.num_heads
+    )
+
+
+def _from_transformers(attention: Wav2Vec2Attention) -> EagerAttention:
+    parts = (attention.q_proj, attention.k_proj, attention.v_proj)
+    weight, bias = (torch.cat([getattr(part, name) for part in parts]) for name in ("weight", "bias"))
+    return _eager(weight, bias, attention.out_proj, heads=attention.num_heads)
+
+
+def _eager(weight: Tensor, bias: Tensor, out: nn.Linear, *, heads: int) -> EagerAttention:
+    """Fold the scale into the queries' rows of ``weight`` ``[3 D, D]`` and ``bias`` ``[3 D]``."""
+    width = weight.shape[1]
+    scale = torch.ones(3 * width)
+    scale[:width] = (width // heads) ** -0.5
+    joint = nn.Linear(width, 3 * width)
+    joint.weight = nn.Parameter(weight * scale[:, None], requires_grad=False)
+    joint.bias = nn.Parameter(bias * scale, requires_grad=False)
+    return EagerAttention(joint, out, heads)

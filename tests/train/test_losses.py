@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from emorec_train.features import WindowSet
+from emorec_train.fit import fusion_loss
+from emorec_train.labels import IGNORED
+from emorec_train.model.build import build_models, freeze
+from emorec_train.model.losses import TextGuidedLoss, step_cross_entropy
+from emorec_train.model.text import frozen_prototypes
+from emorec_train.presets import FusionSettings
+from small_model import STEPS, config, feeds
+
+
+def test_cross_entropy_counts_labelled_steps_only() -> None:
+    logits, labels = torch.randn(2, 5, 3), torch.tensor([[0, 1, 2, IGNORED, IGNORED], [2, 2, 0, 1, IGNORED]])
+    weights = torch.tensor([1.0, 2.0, 0.5])
+    expected = F.cross_entropy(
+        logits.flatten(0, 1), labels.flatten(), weights, ignore_index=IGNORED, label_smoothing=0.1
+    )
+    actual = step_cross_entropy(logits, labels, class_weights=weights, label_smoothing=0.1)
+    torch.testing.assert_close(actual, expected)
+
+
+def test_no_label_at_all_gives_zero_and_a_gradient() -> None:
+    logits = torch.randn(2, 5, 3, requires_grad=True)
+    loss = step_cross_entropy(logits, torch.full((2, 5), IGNORED))
+    loss.backward()
+    assert loss == 0.0
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
+def test_text_guidance_pulls_towards_the_own_class() -> None:
+    torch.manual_seed(0)
+    loss_of = TextGuidedLoss(4, F.normalize(torch.randn(3, 6), dim=-1))
+    features = torch.randn(1, 3, 4)
+    labels, mask = torch.tensor([[0, 1, 2]]), torch.ones(1, 3)
+    optimiser = torch.optim.Adam(loss_of.parameters(), 0.05)
+    for _ in range(100):
+        optimiser.zero_grad()
+        loss_of(features, mask, labels).backward()
+        optimiser.step()
+    assert loss_of.similarities(features).argmax(-1).tolist() == labels.tolist()
+
+
+def test_text_guidance_skips_steps_without_a_face() -> None:
+    loss_of = TextGuidedLoss(4, F.normalize(torch.randn(3, 6), dim=-1))
+    features, labels = torch.randn(1, 4, 4), torch.tensor([[0, 1, 2, 0]])
+    masked = loss_of(features, torch.tensor([[1.0, 1.0, 0.0, 0.0]]), labels)
+    torch.testing.assert_close(masked, loss_of(features[:, :2], torch.ones(1, 2), labels[:, :2]))
+
+
+@pytest.mark.parametrize("text_only", [False, True])
+def test_gradients_reach_what_learns_and_nothing_frozen(text_only: bool) -> None:
+    torch.manual_seed(0)
+    model = config()
+    models = build_models(model)
+    assert models.text is not None
+    for module in (models.vision, models.audio, models.text):
+        freeze(module)
+    text = TextGuidedLoss(model.fusion.width, frozen_prototypes(models.text, model.labels))
+    batch = feeds()
+    frames = torch.randint(0, 256, (2 * STEPS, 32, 32, 3), dtype=torch.uint8)
+    batch["frame_embeddings"] = models.vision(frames).reshape(2, STEPS, -1)
+    labels = torch.randint(0, 8, (2, STEPS))
+    if text_only:
+        features = models.fusion.encode_visual(batch["frame_embeddings"], batch["frame_mask"])
+        text(features, batch["frame_mask"], labels).backward()
+    else:
+        settings = FusionSettings(epochs=1, batch=2, learning_rate=1e-3)
+        fusion_loss(models.fusion, text, WindowSet(**batch, labels=labels), settings).backward()
+    for learning in (models.fusion.tcn, models.fusion.visual_projection.linear, text.projection):
+        assert all(p.grad is not None and p.grad.abs().max() > 0 for p in learning.parameters())
+    assert text.log_scale.grad is not None
+    for frozen in (models.vision, models.audio, models.text):
+        assert all(p.grad is None for p in frozen.parameters())
+    assert not text.prototypes.requires_grad
