@@ -29,11 +29,11 @@ def tidy(model: ModelProto, name: str) -> None:
         model: As the exporter made it.
         name: Name of the graph.
     """
+    model.graph.name = name
     tensors = _node_names(model)
-    tensors.update(_weight_names(model, set(tensors.values())))
+    tensors.update(_weight_names(model))
     _rename_tensors(model, tensors)
     _strip(model)
-    model.graph.name = name
     sign(model)
 
 
@@ -60,8 +60,7 @@ def _node_names(model: ModelProto) -> dict[str, str]:
     kept = {value.name for value in (*model.graph.input, *model.graph.output)}
     renamed: dict[str, str] = {}
     for node in model.graph.node:
-        scope = _scope(node)
-        node.name = unique(f"{scope}/{node.op_type}" if scope else node.op_type, taken)
+        node.name = unique(f"{_scope(node) or model.graph.name}/{node.op_type}", taken)
         for index, output in enumerate(node.output):
             if output and output not in kept:
                 renamed[output] = node.name if len(node.output) == 1 else f"{node.name}:{index}"
@@ -69,16 +68,16 @@ def _node_names(model: ModelProto) -> dict[str, str]:
 
 
 def _scope(node: NodeProto) -> str:
-    """Path of the module that a node comes from; empty for the outermost."""
+    """Path of the module that a node comes from; empty for the outermost and where the exporter lost it."""
     notes = {note.key: note.value for note in node.metadata_props}
-    scopes = ast.literal_eval(notes.get(_SCOPES_KEY, "['', '']"))
-    return str(scopes[-2]) if len(scopes) > 1 else ""
+    scopes = ast.literal_eval(notes.get(_SCOPES_KEY, "[]"))
+    return str(scopes[-2]) if len(scopes) > 1 and scopes[0] == "" else ""
 
 
-def _weight_names(model: ModelProto, taken: set[str]) -> dict[str, str]:
+def _weight_names(model: ModelProto) -> dict[str, str]:
     """New names for the weights that the exporter transposed and left without one."""
     anonymous = {value.name for value in model.graph.initializer if _ANONYMOUS.fullmatch(value.name)}
-    taken = taken | {value.name for value in model.graph.initializer}
+    taken = {value.name for value in model.graph.initializer}
     renamed: dict[str, str] = {}
     for node in model.graph.node:
         scope = node.name.rsplit("/", 1)[0]

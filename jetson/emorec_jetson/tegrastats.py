@@ -5,6 +5,7 @@ for by its own pattern and may be absent. Formats that have been published, and 
 
 - Orin Nano and NX: ``VDD_IN 17946mW/15710mW`` (now/mean since start), ``GR3D_FREQ 84%@[713]``
 - AGX Orin: no ``VDD_IN``; ``VDD_GPU_SOC``, ``VDD_CPU_CV``, ``VIN_SYS_5V0``; sensors that are off read -256 C
+- the first Jetson Nano: ``POM_5V_IN 2545/2547``, without the unit
 - Thor, Jetson Linux 38: no ``GR3D_FREQ``; an idle ``VDD_GPU`` may read below zero
 - Thor, Jetson Linux 39: ``VIN 124486mW/36487mW/124486mW`` (now/mean/peak), ``cpu@58.25C/61.75C``, ``GR3D_FREQ
   @[1574,1574,1574]`` when the load is not known
@@ -25,7 +26,7 @@ _SWAP = re.compile(r"\bSWAP (\d+)/(\d+)MB")
 _CPU = re.compile(r"\bCPU \[([^\]]*)\]")
 _GPU = re.compile(r"\bGR3D_FREQ (?:(\d+)%)?(?:@\[?(\d+))?")
 _TEMPERATURE = re.compile(r"\b([A-Za-z]\w*)@(-?\d+(?:\.\d+)?)C\b")
-_RAIL = re.compile(r"\b([A-Z][A-Z0-9_]*) (-?\d+)mW(?:/(-?\d+)mW)?")
+_RAIL = re.compile(r"\b([A-Z][A-Z0-9_]*) (-?\d+)mW(?:/(-?\d+)mW)?|\b(POM_\w+) (\d+)/(\d+)\b")
 _SENSOR_OFF_CELSIUS = -100.0
 """A sensor in a powered-down part reads -256 C."""
 
@@ -144,4 +145,8 @@ def _temperatures(line: str) -> dict[str, float]:
 
 
 def _rails(line: str) -> dict[str, Rail]:
-    return {name: Rail(int(now), int(mean) if mean else None) for name, now, mean in _RAIL.findall(line)}
+    found = (match.groups() for match in _RAIL.finditer(line))
+    return {
+        name or old_name: Rail(int(now or old_now), int(mean or old_mean) if mean or old_mean else None)
+        for name, now, mean, old_name, old_now, old_mean in found
+    }

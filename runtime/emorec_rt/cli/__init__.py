@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from emorec_rt import __version__
+from emorec_rt.cli.bench import bench
 from emorec_rt.cli.console import say
+from emorec_rt.cli.doctor import doctor
 from emorec_rt.cli.info import info
 from emorec_rt.cli.run import run
 from emorec_rt.errors import EmorecError, UsageError
@@ -37,8 +39,8 @@ def cli() -> None:
     """Emotions over time from video with sound; a file that is named like a command is written ``./name``."""
 
 
-cli.add_command(run)
-cli.add_command(info)
+for command in (run, info, doctor, bench):
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -1,17 +1,32 @@
-"""Inference libraries behind one protocol. A backend is one file and one line in ``BACKENDS``."""
+"""Inference libraries behind one protocol. A backend is one file (or folder) and one line in ``BACKENDS``."""
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from emorec_rt.bundle import Bundle
 from emorec_rt.engines.base import Engine
-from emorec_rt.errors import UsageError
+from emorec_rt.errors import BackendUnavailableError, UsageError
 from emorec_rt.manifest import Graph, GraphName, Precision
 
-Opener = Callable[[Path, Graph, int | None], Engine]
+AUTO: Final = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """How to open a graph with one library.
+
+    Attributes:
+        module: The library's import name.
+        open: Loads a graph: file, its manifest entry, threads.
+    """
+
+    module: str
+    open: Callable[[Path, Graph, int | None], Engine]
 
 
 def _onnxruntime(path: Path, graph: Graph, threads: int | None) -> Engine:
@@ -20,14 +35,41 @@ def _onnxruntime(path: Path, graph: Graph, threads: int | None) -> Engine:
     return OrtEngine(path, graph.inputs, graph.outputs, threads=threads)
 
 
-BACKENDS: Final[dict[str, Opener]] = {"onnxruntime": _onnxruntime}
+def _openvino(path: Path, graph: Graph, threads: int | None) -> Engine:
+    from emorec_rt.engines.ov import OpenVinoEngine
+
+    return OpenVinoEngine(path, graph.inputs, graph.outputs, threads=threads)
+
+
+BACKENDS: Final[dict[str, Backend]] = {
+    "openvino": Backend("openvino", _openvino),
+    "onnxruntime": Backend("onnxruntime", _onnxruntime),
+}
+"""By name, fastest first: ``auto`` takes the first whose library is installed."""
+
+
+def choose_backend(name: str = AUTO) -> str:
+    """The backend that ``name`` means on this machine.
+
+    Raises:
+        UsageError: No backend has this name.
+        BackendUnavailableError: ``auto``, and no library is installed at all.
+    """
+    if name in BACKENDS:
+        return name
+    if name != AUTO:
+        raise UsageError(f"unknown backend {name}; there are {AUTO}, {', '.join(BACKENDS)}")
+    for candidate, backend in BACKENDS.items():
+        if importlib.util.find_spec(backend.module) is not None:
+            return candidate
+    raise BackendUnavailableError(AUTO, "an inference library", "pip install 'emorec[cpu]'")
 
 
 def open_engine(
     bundle: Bundle,
     graph: GraphName,
     *,
-    backend: str = "onnxruntime",
+    backend: str = AUTO,
     precision: Precision | None = None,
     threads: int | None = None,
 ) -> Engine:
@@ -36,7 +78,7 @@ def open_engine(
     Args:
         bundle: Where the graph lies.
         graph: Which graph.
-        backend: One of ``BACKENDS``.
+        backend: One of ``BACKENDS``, or ``auto``.
         precision: Which variant; ``None`` takes the bundle's own choice.
         threads: Threads of the library; ``None`` takes one for each core.
 
@@ -45,8 +87,5 @@ def open_engine(
         BundleError: The file is missing or has changed.
         BackendUnavailableError: The library is not installed.
     """
-    if backend not in BACKENDS:
-        raise UsageError(f"unknown backend {backend}; there are {', '.join(BACKENDS)}")
-    precision = precision or bundle.manifest.precision
-    path = bundle.graph_file(graph, precision)
-    return BACKENDS[backend](path, bundle.manifest.graphs[graph], threads)
+    path = bundle.graph_file(graph, precision or bundle.manifest.precision)
+    return BACKENDS[choose_backend(backend)].open(path, bundle.manifest.graphs[graph], threads)
