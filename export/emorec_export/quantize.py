@@ -15,15 +15,16 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from emorec_calib.ranges import CalibrationError, Range
+from emorec_calib.errors import CalibrationError
+from emorec_calib.ranges import Range
 from emorec_export.recipe import CPU_OPS, quantised
 from emorec_export.tidy import sign
 
 INT8_MAX: Final = 127
 """Symmetric: -128 is not used, so that zero is exact and a sign change loses nothing."""
 
-SMALLEST_SCALE: Final = 6.2e-5
-"""Just above the smallest normal FP16 number, so that the same scales serve FP16 graphs."""
+SMALLEST_SCALE: Final = 1e-8
+"""For a channel or an activation that is all zeros: scales have to be positive."""
 
 
 def quantize(

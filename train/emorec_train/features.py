@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from emorec_rt.batching import Batcher
 from emorec_rt.engines.base import check_feeds
 from emorec_rt.manifest import GraphName, Preprocessing, expected_tensors
+from emorec_rt.schedule import file_schedule
 from emorec_rt.window import Window
 from emorec_rt.window_builder import WindowBuilder
 from emorec_train.labels import IGNORED, labels_at
@@ -105,6 +106,7 @@ def _windows_of(record: ClipRecord, spec: Preprocessing, vision: Batcher, audio:
     windows: list[Window] = []
     builder = WindowBuilder(
         spec,
+        file_schedule(spec),
         vision,
         audio,
         has_video=len(record.found) > 0,

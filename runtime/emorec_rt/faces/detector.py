@@ -18,6 +18,12 @@ from emorec_rt.errors import UsageError
 from emorec_rt.faces.box import Box, Face
 
 MODEL_FILE: Final = "face_detection_yunet_2023mar.onnx"
+NEARBY: Final = 3.0
+"""Side of the cut-out around a known face, in sides of its box."""
+
+NEARBY_SIDE: Final = 160
+"""Longer side of that cut-out in pixels, once scaled down: the face in it is some 50 pixels wide."""
+
 MIN_SIDE: Final = 16
 """YuNet's strides leave nothing of smaller pictures."""
 
@@ -48,12 +54,27 @@ class FaceDetector:
 
     def detect(self, pixels: NDArray[np.uint8]) -> list[Face]:
         """Faces in an RGB picture, uint8 ``[H, W, 3]``, in no particular order."""
+        return self._search(pixels, self._max_side)
+
+    def detect_near(self, pixels: NDArray[np.uint8], box: Box) -> list[Face]:
+        """Faces around a box, searched on a small cut-out: a fraction of the whole picture's time."""
         height, width = pixels.shape[:2]
-        scale = min(self._max_side / max(height, width), 1.0)
+        x, y = box.center
+        reach = NEARBY * max(box.width, box.height) / 2
+        left, top = max(round(x - reach), 0), max(round(y - reach), 0)
+        right, bottom = min(round(x + reach), width), min(round(y + reach), height)
+        if right <= left or bottom <= top:
+            return []
+        found = self._search(pixels[top:bottom, left:right], NEARBY_SIDE)
+        return [Face(face.box.moved(left, top), face.score) for face in found]
+
+    def _search(self, pixels: NDArray[np.uint8], max_side: int) -> list[Face]:
+        height, width = pixels.shape[:2]
+        scale = min(max_side / max(height, width), 1.0)
         small = (round(width * scale), round(height * scale))
         if min(small) < MIN_SIDE:
             return []
-        picture = pixels if scale == 1.0 else cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
+        picture = np.ascontiguousarray(pixels) if scale == 1.0 else cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
         self._net.setInputSize(small)
         _, found = self._net.detect(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         if found is None:

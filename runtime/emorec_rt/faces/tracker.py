@@ -69,8 +69,13 @@ class FaceTracker:
 
     def _detect(self, frame: Frame) -> None:
         self._detected_seconds = frame.pts_seconds
-        faces = self._detector.detect(frame.pixels)
+        faces: list[Face] = []
+        if self._target is not None and self._face is not None:
+            faces = self._detector.detect_near(frame.pixels, self._target)
         chosen = self._same(faces)
+        if chosen is None:
+            faces = self._detector.detect(frame.pixels)
+            chosen = self._same(faces)
         held = frame.pts_seconds - self._seen_seconds <= HOLD_SECONDS
         if chosen is None and not (held and self._face is not None):
             chosen = _main(faces, frame.pixels.shape[1], frame.pixels.shape[0])

@@ -1,0 +1,86 @@
+"""Collect activation ranges from real clips, for the INT8 build.
+
+python calibration/collect.py --bundle engines/demo --out ranges.json clips/*.mp4
+
+Then ``python export/build_engine.py --int8 --calib ranges.json``.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+
+import click
+
+from emorec_rt.errors import EmorecError, UsageError
+
+_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts"})
+
+
+@click.command(help=(__doc__ or "").split("\n", 1)[0])
+@click.argument("clips", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--bundle",
+    "bundle_folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Bundle whose FP32 graphs are observed.  [default: the demo bundle]",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("ranges.json"),
+    show_default=True,
+    help="File to write.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["minmax", "percentile"]),
+    default="minmax",
+    show_default=True,
+    help="How a range is drawn from values.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Take this many clips at random.  [default: all]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of clips.")
+def main(
+    clips: tuple[Path, ...], bundle_folder: Path | None, out: Path, method: str, limit: int | None, seed: int
+) -> None:
+    """Collect, exit 0; 2 when the call is wrong, 1 for any other failure."""
+    try:
+        _run(_choose(clips, limit, seed), bundle_folder, out, method, seed)
+    except EmorecError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+    click.echo(out)
+
+
+def _choose(paths: tuple[Path, ...], limit: int | None, seed: int) -> list[Path]:
+    files = [file for path in paths for file in (_inside(path) if path.is_dir() else [path])]
+    if not files:
+        raise UsageError("there are no video files in the given folders")
+    if limit is not None and limit < len(files):
+        files = sorted(random.Random(seed).sample(files, limit))  # noqa: S311 - a sample, not a secret
+    return files
+
+
+def _inside(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in _SUFFIXES)
+
+
+def _run(files: list[Path], bundle_folder: Path | None, out: Path, method: str, seed: int) -> None:
+    from emorec_calib.collect import collect, media_clips
+    from emorec_calib.ranges import dump
+    from emorec_rt.bundle import open_bundle
+    from emorec_rt.manifest import GRAPH_NAMES
+
+    bundle = open_bundle(bundle_folder)
+    graphs = {name: bundle.graph_file(name, "fp32") for name in GRAPH_NAMES}
+    spec, classes = bundle.manifest.preprocessing, len(bundle.manifest.labels)
+    bar = click.progressbar(media_clips(files), length=len(files), label="clips", file=sys.stderr)
+    with bar as clips:
+        ranges = collect(graphs, spec, classes, clips, source="media", method=method, seed=seed)
+    dump(ranges, out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""An FP32 graph that is watched while it runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from emorec_calib.observers import METHODS, Observer, check_finite
+from emorec_calib.ranges import GraphRanges
+from emorec_rt.bundle import sha256_of
+from emorec_rt.engines.base import Tensors, check_feeds
+from emorec_rt.engines.ort import session_options
+from emorec_rt.manifest import TensorSpec
+
+WEIGHT_OPS: Final = frozenset({"MatMul", "Gemm", "Conv"})
+
+
+class ObservingEngine:
+    """Stands behind the runtime's engine protocol, so calibration sees what serving would see.
+
+    Every activation that meets a weight becomes an output of the graph; its values go to an observer and are
+    dropped, so memory doesn't grow with the sample.
+
+    Args:
+        path: The FP32 graph.
+        inputs: What the manifest says goes in.
+        outputs: What the manifest says comes out.
+        method: One of ``METHODS``.
+    """
+
+    def __init__(
+        self, path: Path, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], method: str
+    ) -> None:
+        self.inputs = inputs
+        self.outputs = outputs
+        self._sha256 = sha256_of(path)
+        model = onnx.load(os.fspath(path))
+        watched = watched_tensors(model)
+        fed = {spec.name for spec in inputs}
+        given = {spec.name for spec in outputs}
+        model.graph.output.extend(
+            onnx.ValueInfoProto(name=name) for name in watched if name not in fed | given
+        )
+        self._observers: dict[str, Observer] = {name: METHODS[method]() for name in watched}
+        self._samples = 0
+        self._session = onnxruntime.InferenceSession(
+            model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
+        )
+        self._names = [value.name for value in self._session.get_outputs()]
+
+    def run(self, feeds: Tensors) -> dict[str, NDArray[Any]]:
+        """Run one batch and watch it; see ``Engine.run``."""
+        check_feeds(self.inputs, feeds)
+        results = dict(zip(self._names, self._session.run(self._names, dict(feeds)), strict=True))
+        for name, observer in self._observers.items():
+            values = feeds[name] if name in feeds else results[name]
+            check_finite(name, values)
+            observer.update(values)
+        self._samples += len(feeds[self.inputs[0].name])
+        return {spec.name: results[spec.name] for spec in self.outputs}
+
+    def ranges(self) -> GraphRanges:
+        """What has been seen so far."""
+        return GraphRanges(
+            graph_sha256=self._sha256,
+            samples=self._samples,
+            tensors={name: observer.range() for name, observer in self._observers.items()},
+        )
+
+
+def watched_tensors(model: onnx.ModelProto) -> list[str]:
+    """Activations that a product with weights reads, in the order of the graph."""
+    weights = {value.name for value in model.graph.initializer}
+    products = [
+        node for node in model.graph.node if node.op_type in WEIGHT_OPS and node.input[1] in weights
+    ]
+    return list(dict.fromkeys(node.input[0] for node in products if node.input[0] not in weights))
