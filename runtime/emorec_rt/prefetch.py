@@ -2,57 +2,102 @@
 
 from __future__ import annotations
 
-import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-_POLL_SECONDS = 0.1
-_END = object()
+POLL_SECONDS = 0.1
+JOIN_SECONDS = 5.0
+"""How long a producer that is told to stop may take; it is a daemon, so the process can end without it."""
 
 
-class _Raised(Generic[T]):
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
+class Prefetch(Generic[T]):
+    """The items of an iterable, made in a thread up to ``depth`` ahead.
 
+    An exception of the producer is raised in the consumer, after everything made before it. Use as a context
+    manager: leaving it stops the producer.
 
-def prefetch(items: Iterable[T], depth: int) -> Iterator[T]:
-    """Yield ``items``, made in a thread up to ``depth`` ahead.
+    Args:
+        items: What to produce.
+        depth: Items that may wait.
+        droppable: For live sources, which must be read on time: when the queue is full, the oldest waiting
+            item for which this holds is dropped and counted, instead of making the producer wait.
 
-    An exception of the producer is raised here, after everything made before it has been yielded. Closing
-    the generator stops the producer.
+    Attributes:
+        dropped: Items dropped so far.
     """
-    ready: queue.Queue[object] = queue.Queue(maxsize=depth)
-    stopped = threading.Event()
-    thread = threading.Thread(target=_produce, args=(items, ready, stopped), daemon=True)
-    thread.start()
-    try:
-        while (item := ready.get()) is not _END:
-            if isinstance(item, _Raised):
-                raise item.error
-            yield item  # type: ignore[misc]  # the queue holds what `items` gave, and the two markers
-    finally:
-        stopped.set()
-        thread.join()
 
+    def __init__(self, items: Iterable[T], depth: int, droppable: Callable[[T], bool] | None = None) -> None:
+        self.dropped = 0
+        self._items = items
+        self._depth = depth
+        self._droppable = droppable
+        self._waiting: deque[T] = deque()
+        self._changed = threading.Condition()
+        self._ended = False
+        self._stopped = False
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._produce, daemon=True)
 
-def _produce(items: Iterable[T], ready: queue.Queue[object], stopped: threading.Event) -> None:
-    try:
-        for item in items:
-            if not _put(item, ready, stopped):
-                return
-        _put(_END, ready, stopped)
-    except BaseException as error:  # noqa: BLE001 - it is raised again in the consumer's thread
-        _put(_Raised(error), ready, stopped)
+    def __enter__(self) -> Prefetch[T]:
+        self._thread.start()
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        self._thread.join(JOIN_SECONDS)
 
-def _put(item: object, ready: queue.Queue[object], stopped: threading.Event) -> bool:
-    while not stopped.is_set():
+    def __iter__(self) -> Iterator[T | None]:
+        """Yield items as they come, and ``None`` whenever there is none to be had at once."""
+        while not (self._ended and not self._waiting):
+            item = self._take(0.0)
+            if item is None:
+                yield None  # the consumer may use the pause
+                item = self._take(POLL_SECONDS)
+            if item is not None:
+                yield item
+        if self._error is not None:
+            raise self._error
+
+    def _take(self, timeout_seconds: float) -> T | None:
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._waiting, timeout_seconds):
+                return None
+            item = self._waiting.popleft()
+            self._changed.notify_all()
+            return item
+
+    def _produce(self) -> None:
         try:
-            ready.put(item, timeout=_POLL_SECONDS)
-        except queue.Full:
-            continue
+            for item in self._items:
+                if not self._put(item):
+                    break
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the consumer's thread
+            self._error = error
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _put(self, item: T) -> bool:
+        with self._changed:
+            if self._droppable is not None and len(self._waiting) >= self._depth:
+                self._drop_oldest(self._droppable)
+            elif self._droppable is None:
+                self._changed.wait_for(lambda: self._stopped or len(self._waiting) < self._depth)
+            if self._stopped:
+                return False
+            self._waiting.append(item)
+            self._changed.notify_all()
         return True
-    return False
+
+    def _drop_oldest(self, droppable: Callable[[T], bool]) -> None:
+        for position, item in enumerate(self._waiting):
+            if droppable(item):
+                del self._waiting[position]
+                self.dropped += 1
+                return

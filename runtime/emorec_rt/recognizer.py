@@ -22,7 +22,7 @@ from emorec_rt.manifest import GRAPH_NAMES, GraphName, Precision
 from emorec_rt.media import MediaReader, open_media
 from emorec_rt.media.types import Samples
 from emorec_rt.prediction import Prediction
-from emorec_rt.prefetch import prefetch
+from emorec_rt.prefetch import Prefetch
 from emorec_rt.schedule import file_schedule
 from emorec_rt.window import CroppedFrame, Window
 from emorec_rt.window_builder import WindowBuilder
@@ -151,9 +151,11 @@ class Recognizer:
                 yield Started(source, media.duration_seconds)
                 clip = self._clip(source, media, events.append)
                 cropper = self._cropper()
-                for item in prefetch((cropped(item, cropper) for item in media), PREFETCH_ITEMS):
-                    clip.push(item)
-                    yield from _drained(events)
+                with Prefetch((cropped(item, cropper) for item in media), PREFETCH_ITEMS) as items:
+                    for item in items:
+                        if item is not None:
+                            clip.push(item)
+                        yield from _drained(events)
                 cropper.finish(source)
                 clip.finish(tuple(media.warnings))
         except MediaError as error:

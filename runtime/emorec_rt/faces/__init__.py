@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emorec_rt.faces.box import Box, Face
-from emorec_rt.faces.crop import Crop, FaceCropper, FaceMode, crop_face, crop_square
+from emorec_rt.faces.crop import Crop, FaceCropper, FaceMode, crop_face, crop_square, whole_frame_crop
 from emorec_rt.faces.detector import FaceDetector
 from emorec_rt.faces.tracker import FaceTracker
 
@@ -17,4 +17,5 @@ __all__ = [
     "FaceTracker",
     "crop_face",
     "crop_square",
+    "whole_frame_crop",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import cv2
 import numpy as np
@@ -18,6 +18,9 @@ from emorec_rt.media.types import Frame
 from emorec_rt.signal import CROP_SIZE
 
 FaceMode = Literal["auto", "require", "off"]
+
+DEFAULT_MARGIN: Final = 0.2
+"""Chin to forehead of an upright face; a bundle's manifest says what its model was trained with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class FaceCropper:
         model: Path | None = None,
         detector: FaceDetector | None = None,
         size: int = CROP_SIZE,
-        margin: float = 0.2,
+        margin: float = DEFAULT_MARGIN,
     ) -> None:
         self._mode = mode
         self._tracker = None if mode == "off" else FaceTracker(detector or FaceDetector(model))
@@ -69,12 +72,13 @@ class FaceCropper:
     def process(self, frame: Frame) -> Crop:
         """The crop of one frame."""
         if self._tracker is None:
-            return Crop(crop_square(frame.pixels, _middle(frame.pixels), self._size), None, 0.0)
+            return Crop(whole_frame_crop(frame, size=self._size), None, 0.0)
         face = self._tracker.update(frame)
         if face is None:
             return Crop(None, None, 0.0)
         self._faces += 1
-        return Crop(crop_face(frame.pixels, face.box, self._size, self._margin), face.box, face.score)
+        pixels = crop_face(frame, face.box, size=self._size, margin=self._margin)
+        return Crop(pixels, face.box, face.score)
 
     def finish(self, source: str | Path) -> None:
         """End of the input.
@@ -87,12 +91,19 @@ class FaceCropper:
 
 
 def crop_face(
-    pixels: NDArray[np.uint8], box: Box, size: int = CROP_SIZE, margin: float = 0.2
+    frame: Frame, box: Box, *, size: int = CROP_SIZE, margin: float = DEFAULT_MARGIN
 ) -> NDArray[np.uint8]:
     """The square around a face with its margin, uint8 ``[size, size, 3]``."""
     side = max(box.width, box.height) * (1.0 + 2.0 * margin)
     x, y = box.center
-    return crop_square(pixels, Box(x - side / 2, y - side / 2, side, side), size)
+    return crop_square(frame.pixels, Box(x - side / 2, y - side / 2, side, side), size)
+
+
+def whole_frame_crop(frame: Frame, *, size: int = CROP_SIZE) -> NDArray[np.uint8]:
+    """The largest square in the middle of the picture, uint8 ``[size, size, 3]``."""
+    height, width = frame.pixels.shape[:2]
+    side = min(height, width)
+    return crop_square(frame.pixels, Box((width - side) / 2, (height - side) / 2, side, side), size)
 
 
 def crop_square(pixels: NDArray[np.uint8], square: Box, size: int) -> NDArray[np.uint8]:
@@ -100,7 +111,7 @@ def crop_square(pixels: NDArray[np.uint8], square: Box, size: int) -> NDArray[np
 
     Args:
         pixels: uint8 ``[H, W, 3]``.
-        square: A box of equal sides, anywhere.
+        square: A box of equal sides, anywhere; more than twice the picture's longer side is cut to that.
         size: Side of the result in pixels.
 
     Returns:
@@ -108,20 +119,11 @@ def crop_square(pixels: NDArray[np.uint8], square: Box, size: int) -> NDArray[np
     """
     height, width = pixels.shape[:2]
     side = min(max(round(square.width), 1), 2 * max(height, width))
-    left = min(max(round(square.left), -side), width)
-    top = min(max(round(square.top), -side), height)
-    if left >= 0 and top >= 0 and left + side <= width and top + side <= height:
-        inside = pixels[top : top + side, left : left + side]
-    else:
-        rows = np.clip(np.arange(top, top + side), 0, height - 1)
-        columns = np.clip(np.arange(left, left + side), 0, width - 1)
-        inside = pixels[np.ix_(rows, columns)]
-    shrinking = side > size
-    method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(inside, (size, size), interpolation=method), np.uint8)
-
-
-def _middle(pixels: NDArray[np.uint8]) -> Box:
-    height, width = pixels.shape[:2]
-    side = min(height, width)
-    return Box((width - side) / 2, (height - side) / 2, side, side)
+    # At least one row and column stay inside: all that lies beyond them repeats them anyway.
+    left = min(max(round(square.left), 1 - side), width - 1)
+    top = min(max(round(square.top), 1 - side), height - 1)
+    inside = pixels[max(top, 0) : top + side, max(left, 0) : left + side]
+    beyond = (max(-top, 0), max(top + side - height, 0), max(-left, 0), max(left + side - width, 0))
+    square_pixels = cv2.copyMakeBorder(inside, *beyond, cv2.BORDER_REPLICATE) if any(beyond) else inside
+    method = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(square_pixels, (size, size), interpolation=method), np.uint8)

@@ -74,7 +74,11 @@ class FaceDetector:
         small = (round(width * scale), round(height * scale))
         if min(small) < MIN_SIDE:
             return []
-        picture = np.ascontiguousarray(pixels) if scale == 1.0 else cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
+        picture = (
+            np.ascontiguousarray(pixels)
+            if scale == 1.0
+            else cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
+        )
         self._net.setInputSize(small)
         _, found = self._net.detect(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         if found is None:

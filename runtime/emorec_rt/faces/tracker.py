@@ -13,8 +13,17 @@ from emorec_rt.faces.box import Box, Face
 from emorec_rt.faces.detector import FaceDetector
 from emorec_rt.media.types import Frame
 
-DETECT_EVERY_SECONDS: Final = 0.2 - 1e-3
-"""A millisecond less than five a second: containers round frame times."""
+DETECT_EVERY_SECONDS: Final = 0.2
+"""Time between detections of a face at rest, and of pictures without a face."""
+
+UNSETTLED_EVERY_SECONDS: Final = 0.08
+"""Time between detections while the face moves or is missing; halves the lag behind quick motion."""
+
+ROUNDING_SECONDS: Final = 1e-3
+"""Containers round frame times: a detection may come this much early."""
+
+MOVING_SIZES_PER_SECOND: Final = 0.2
+"""Speed above which a face counts as moving, in face sizes a second; a detector's noise stays below."""
 
 HOLD_SECONDS: Final = 0.3
 """A face that a detection misses is kept this long."""
@@ -26,6 +35,7 @@ CUT_DIFFERENCE: Final = 30.0
 """Mean difference of the thumbnail, of 255, that is taken for a cut."""
 
 SAME_FACE_IOU: Final = 0.2
+SAMPLED: Final = (64, 64)
 THUMBNAIL: Final = (16, 16)
 
 
@@ -33,49 +43,59 @@ class FaceTracker:
     """Follow the main face of one input.
 
     The first face is chosen by size, confidence and nearness to the middle; afterwards the same person is
-    kept until that face has been gone for ``HOLD_SECONDS``. Every constant is in seconds, so that the frame
-    rate doesn't matter.
+    kept until that face has been gone for ``HOLD_SECONDS`` or the scene is cut. Every constant is in seconds,
+    so that the frame rate doesn't matter.
 
     Args:
         detector: May be shared between inputs of one thread.
+        every_seconds: Time between detections of a face at rest, and of pictures without a face.
     """
 
-    def __init__(self, detector: FaceDetector) -> None:
+    def __init__(self, detector: FaceDetector, *, every_seconds: float = DETECT_EVERY_SECONDS) -> None:
         self._detector = detector
+        self._every_seconds = every_seconds
+        self._interval_seconds = every_seconds
         self._face: Face | None = None
         self._target: Box | None = None
         self._seen_seconds = -math.inf
         self._detected_seconds = -math.inf
         self._last_seconds = -math.inf
+        self._shape: tuple[int, ...] | None = None
         self._thumbnail: NDArray[np.uint8] | None = None
 
     def update(self, frame: Frame) -> Face | None:
         """The main face at this frame, smoothed; ``None`` where there is none."""
         time = frame.pts_seconds
-        cut = self._is_cut(frame.pixels)
-        if cut:
-            self._face = None
-        if cut or not 0 <= time - self._detected_seconds < DETECT_EVERY_SECONDS:
+        lost = False
+        if self._is_cut(frame.pixels):
+            lost, self._face = self._face is not None, None
+            self._interval_seconds = self._unsettled_seconds
+        if lost or not 0 <= time - self._detected_seconds < self._interval_seconds - ROUNDING_SECONDS:
             self._detect(frame)
         self._smooth(time - self._last_seconds)
         self._last_seconds = time
         return self._face
 
+    @property
+    def _unsettled_seconds(self) -> float:
+        return min(UNSETTLED_EVERY_SECONDS, self._every_seconds)
+
     def _is_cut(self, pixels: NDArray[np.uint8]) -> bool:
         """Whether the picture differs so much from the last that the box can't still be right."""
-        thumbnail = np.asarray(cv2.resize(pixels, THUMBNAIL, interpolation=cv2.INTER_NEAREST), np.uint8)
+        # Averaging a few samples for each cell keeps noise and moving texture from looking like a cut.
+        sampled = cv2.resize(pixels, SAMPLED, interpolation=cv2.INTER_NEAREST)
+        thumbnail = np.asarray(cv2.resize(sampled, THUMBNAIL, interpolation=cv2.INTER_AREA), np.uint8)
         before, self._thumbnail = self._thumbnail, thumbnail
-        return before is None or cv2.norm(before, thumbnail, cv2.NORM_L1) / thumbnail.size > CUT_DIFFERENCE
+        shape, self._shape = self._shape, pixels.shape
+        if before is None or shape != pixels.shape:
+            return True
+        return cv2.norm(before, thumbnail, cv2.NORM_L1) / thumbnail.size > CUT_DIFFERENCE
 
     def _detect(self, frame: Frame) -> None:
-        self._detected_seconds = frame.pts_seconds
-        faces: list[Face] = []
-        if self._target is not None and self._face is not None:
-            faces = self._detector.detect_near(frame.pixels, self._target)
+        faces = self._detector.detect(frame.pixels)
+        elapsed, self._detected_seconds = frame.pts_seconds - self._detected_seconds, frame.pts_seconds
         chosen = self._same(faces)
-        if chosen is None:
-            faces = self._detector.detect(frame.pixels)
-            chosen = self._same(faces)
+        self._interval_seconds = self._next_interval(chosen, elapsed)
         held = frame.pts_seconds - self._seen_seconds <= HOLD_SECONDS
         if chosen is None and not (held and self._face is not None):
             chosen = _main(faces, frame.pixels.shape[1], frame.pixels.shape[0])
@@ -84,6 +104,16 @@ class FaceTracker:
             self._seen_seconds = frame.pts_seconds
             self._target = chosen.box
             self._face = Face(self._face.box if self._face else chosen.box, chosen.score)
+
+    def _next_interval(self, continued: Face | None, elapsed_seconds: float) -> float:
+        """Time to the next detection: short where the present face moved or wasn't found."""
+        if self._face is None or self._target is None:
+            return self._every_seconds
+        if continued is None:
+            return self._unsettled_seconds
+        moved_sizes = math.dist(continued.box.center, self._target.center) / max(self._target.size, 1.0)
+        moving = moved_sizes > MOVING_SIZES_PER_SECOND * abs(elapsed_seconds)
+        return self._unsettled_seconds if moving else self._every_seconds
 
     def _same(self, faces: list[Face]) -> Face | None:
         """The detection that continues the present face."""
