@@ -76,7 +76,5 @@ class ObservingEngine:
 def watched_tensors(model: onnx.ModelProto) -> list[str]:
     """Activations that a product with weights reads, in the order of the graph."""
     weights = {value.name for value in model.graph.initializer}
-    products = [
-        node for node in model.graph.node if node.op_type in WEIGHT_OPS and node.input[1] in weights
-    ]
+    products = [node for node in model.graph.node if node.op_type in WEIGHT_OPS and node.input[1] in weights]
     return list(dict.fromkeys(node.input[0] for node in products if node.input[0] not in weights))

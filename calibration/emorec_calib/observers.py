@@ -86,7 +86,7 @@ class Percentile:
 
 
 METHODS: Final[dict[str, Callable[[], Observer]]] = {"minmax": MinMax, "percentile": Percentile}
-"""Every method by name. Recordings with loud outliers may gain by ``percentile``; ``minmax`` is the default."""
+"""Every method by name. Recordings with loud outliers may gain by ``percentile``."""
 
 
 def check_finite(name: str, values: NDArray[np.float32]) -> None:

@@ -20,25 +20,30 @@ MIN_WINDOWS: Final = 4
 """Less than this, and the ranges are those of a few seconds."""
 
 FLAT_STD: Final = {"frames": 2.0, "samples": 1e-5}
-"""Standard deviation, in grey levels or of the waveform, under which a frame is plain or a chunk is silent."""
+"""Standard deviation, in grey levels or of the waveform, under which a sample is plain or silent."""
 
 NOISE_CORRELATION: Final = {"frames": 0.3, "samples": 0.1}
-"""Correlation of neighbouring pixels or samples. Noise has none; crops of faces have over 0.9, voices over 0.5."""
+"""Correlation of neighbouring pixels or samples: noise has none, faces and voices have a lot."""
 
 
 @dataclass
 class Witness:
     """Stands between the caller and an encoder's engine, and remembers what the data looked like.
 
-    Args:
+    Attributes:
         engine: The engine that does the work.
         minimum: How many samples are enough.
         what: What a sample is called.
+        inputs: The engine's.
+        outputs: The engine's.
+        seen: Samples so far.
     """
 
     engine: Engine
     minimum: int
     what: str
+    inputs: tuple[TensorSpec, ...] = field(init=False)
+    outputs: tuple[TensorSpec, ...] = field(init=False)
     seen: int = 0
     _flat: int = 0
     _correlations: list[float] = field(default_factory=list)
@@ -46,15 +51,9 @@ class Witness:
     _varied: bool = False
     _digest: Any = field(default_factory=hashlib.sha256)
 
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The engine's."""
-        return self.engine.inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """The engine's."""
-        return self.engine.outputs
+    def __post_init__(self) -> None:
+        self.inputs = self.engine.inputs
+        self.outputs = self.engine.outputs
 
     @property
     def sha256(self) -> str:

@@ -1,10 +1,10 @@
 """Rewrite a trained encoder into an equal one whose graph is plain: for export only, on a copy.
 
-- Self-attention is written out with its scale on the queries alone. Fused attention would be exported with the
-  square root of the scale on queries *and* keys, which some TensorRT releases miscompile
-  (NVIDIA/TensorRT#4328, #4333).
-- Parametrised weights (wav2vec 2.0's weight-normalised positional convolution) become plain weights: exporters
-  would leave the normalisation in the graph.
+- Self-attention is written out with its scale on the queries alone. Fused attention would be exported with
+  the square root of the scale on queries *and* keys, which some TensorRT releases miscompile
+  (NVIDIA/TensorRT issues 4328 and 4333).
+- Parametrised weights (wav2vec 2.0's weight-normalised positional convolution) become plain weights:
+  exporters would leave the normalisation in the graph.
 
 Shapes: ``B`` batch, ``L`` tokens, ``D`` width, ``H`` heads.
 """
@@ -65,12 +65,10 @@ def plain(module: nn.Module) -> nn.Module:
 
 def _unparametrized(module: nn.Module) -> nn.Module:
     """Not ``remove_parametrizations``: it edits the module's class, which a copy shares with its original."""
-    cls = type(module).__mro__[1]
+    cls: type[nn.Module] = type(module).__mro__[1]
     bare = cls.__new__(cls)
     bare.__dict__ = {name: copy.copy(value) for name, value in vars(module).items()}
-    bare._modules = {
-        name: child for name, child in module.named_children() if name != "parametrizations"
-    }
+    bare._modules = {name: child for name, child in module.named_children() if name != "parametrizations"}
     for name in module.parametrizations:  # type: ignore[union-attr]
         bare.register_parameter(name, nn.Parameter(getattr(module, name).detach(), requires_grad=False))
     return bare

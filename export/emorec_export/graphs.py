@@ -1,8 +1,8 @@
 """PyTorch modules to ONNX graphs.
 
 torch's dynamo exporter, because its graphs are clean: a quarter of the nodes that the TorchScript exporter
-leaves (no shape arithmetic, ``Gelu`` as one node, padding inside the convolutions) and static shapes throughout
-but for the batch.
+leaves (no shape arithmetic, ``Gelu`` as one node, padding inside the convolutions), and shapes are static
+throughout but for the batch.
 """
 
 from __future__ import annotations

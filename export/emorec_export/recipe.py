@@ -1,8 +1,8 @@
 """Which parts of which graph run in INT8: the whole policy, and the reason for each exception.
 
-Products with weights are quantised: ``MatMul``, ``Gemm`` and, where a backend gains by it, ``Conv``. Weights are
-symmetric per output channel, activations symmetric per tensor. Norms, softmax, GELU and residual sums are never
-touched; neither are the outputs of quantised nodes. Names are those that ``tidy`` gives.
+Products with weights are quantised: ``MatMul``, ``Gemm`` and, where a backend gains by it, ``Conv``. Weights
+are symmetric per output channel, activations symmetric per tensor. Norms, softmax, GELU and residual sums are
+never touched; neither are the outputs of quantised nodes. Names are those that ``tidy`` gives.
 """
 
 from __future__ import annotations
@@ -11,9 +11,6 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from onnx import NodeProto
-
-WEIGHT_OPS: Final = frozenset({"MatMul", "Gemm", "Conv"})
-"""Operators that multiply by weights."""
 
 CPU_OPS: Final = frozenset({"MatMul", "Gemm"})
 """What is quantised for CPUs: onnxruntime runs a quantised convolution with FP32 output as

@@ -98,6 +98,14 @@ def _rename_tensors(model: ModelProto, names: dict[str, str]) -> None:
 
 def _strip(model: ModelProto) -> None:
     graph = model.graph
-    for noted in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+    for noted in (
+        model,
+        graph,
+        *graph.node,
+        *graph.input,
+        *graph.output,
+        *graph.value_info,
+        *graph.initializer,
+    ):
         noted.doc_string = ""
         del noted.metadata_props[:]

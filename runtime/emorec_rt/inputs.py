@@ -1,4 +1,4 @@
-"""Which files a call means, and where each one's result goes."""
+"""Which files a call means, and where each one's results go."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from emorec_rt.errors import UsageError
-from emorec_rt.writers import FORMATS, format_of
-
-STDOUT: Final = Path("-")
+from emorec_rt.writers import FORMATS, STDOUT, format_of
 
 MEDIA_SUFFIXES: Final = frozenset(
     {
@@ -37,43 +35,87 @@ MEDIA_SUFFIXES: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One input and its result.
+class Output:
+    """One result of an input.
 
     Attributes:
-        source: The media file.
         target: The file to write; ``-`` is standard output.
         format: Name of the output format.
     """
 
-    source: Path
     target: Path
     format: str
 
 
-def plan(paths: Sequence[Path], out: Path | None, out_dir: Path | None, format_name: str | None) -> list[Job]:
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One input and its results.
+
+    Attributes:
+        source: The media file.
+        outputs: What is written about it, in one pass.
+    """
+
+    source: Path
+    outputs: tuple[Output, ...]
+
+
+def plan(
+    paths: Sequence[Path], outs: Sequence[Path], out_dir: Path | None, format_names: Sequence[str]
+) -> list[Job]:
     """Match inputs with outputs.
 
     Args:
         paths: Files and folders, in the user's order; folders are searched, in sorted order.
-        out: Target of a single input, or ``-``.
-        out_dir: Folder for one target an input, named after it.
-        format_name: Format where the suffix doesn't say it.
+        outs: Targets of a single input, among them at most one ``-``.
+        out_dir: Folder for the targets of each input, named after it.
+        format_names: Formats in the folder, or the format of a single target whatever its suffix says.
 
     Raises:
         UsageError: Nothing to do, or outputs that don't fit the inputs.
     """
-    if out is not None and out_dir is not None:
+    if outs and out_dir is not None:
         raise UsageError("--out and --out-dir exclude each other")
+    for name in format_names:
+        if name not in FORMATS:
+            raise UsageError(f"unknown format {name}; there are {', '.join(FORMATS)}")
     sources = _expand(paths)
     if out_dir is not None:
-        return _into_folder(sources, out_dir, format_name or "csv")
-    out = out or STDOUT
-    if out == STDOUT:
-        return [Job(source, STDOUT, format_name or "jsonl") for source, _ in sources]
-    if len(sources) > 1:
-        raise UsageError(f"{len(sources)} inputs need --out-dir FOLDER rather than --out")
-    return [Job(sources[0][0], out, format_of(out, format_name))]
+        jobs = _into_folder(sources, out_dir, tuple(dict.fromkeys(format_names)) or ("csv",))
+    else:
+        outputs = _outputs(outs or [STDOUT], format_names)
+        _check_many(outputs, len(sources))
+        jobs = [Job(source, outputs) for source, _ in sources]
+    _refuse_overwriting(jobs)
+    return jobs
+
+
+def _outputs(outs: Sequence[Path], format_names: Sequence[str]) -> tuple[Output, ...]:
+    if format_names and (len(outs) > 1 or len(format_names) > 1):
+        raise UsageError("--format goes with a single --out, or with --out-dir; else each suffix sets it")
+    name = format_names[0] if format_names else None
+    outputs = tuple(Output(out, (name or "jsonl") if out == STDOUT else format_of(out, name)) for out in outs)
+    for output in outputs:
+        if output.target == STDOUT and not FORMATS[output.format].text:
+            raise UsageError(f"{output.format} can't go to standard output; give it a file with --out")
+    return outputs
+
+
+def _check_many(outputs: tuple[Output, ...], inputs: int) -> None:
+    if len({output.target for output in outputs}) < len(outputs):
+        raise UsageError("two results have the same name")
+    if inputs > 1 and any(output.target != STDOUT for output in outputs):
+        raise UsageError(f"{inputs} inputs need --out-dir FOLDER rather than --out")
+    if inputs > 1 and any(output.format != "jsonl" for output in outputs):
+        raise UsageError("only jsonl says which input a row belongs to; use --out-dir for several inputs")
+
+
+def _refuse_overwriting(jobs: Sequence[Job]) -> None:
+    sources = {job.source.resolve() for job in jobs}
+    for job in jobs:
+        for output in job.outputs:
+            if output.target != STDOUT and output.target.resolve() in sources:
+                raise UsageError(f"{output.target} is an input; write the result somewhere else")
 
 
 def _expand(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
@@ -91,20 +133,24 @@ def _expand(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
 
 
 def _media_in(folder: Path) -> list[Path]:
-    return sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() in MEDIA_SUFFIXES and path.is_file()
-    )
+    return sorted(path for path in folder.rglob("*") if _is_media(path))
 
 
-def _into_folder(sources: list[tuple[Path, Path]], out_dir: Path, format_name: str) -> list[Job]:
-    if format_name not in FORMATS:
-        raise UsageError(f"unknown format {format_name}; there are {', '.join(FORMATS)}")
+def _is_media(path: Path) -> bool:
+    result = any(format_.tag and path.stem.endswith(format_.tag) for format_ in FORMATS.values())
+    return path.suffix.lower() in MEDIA_SUFFIXES and path.is_file() and not result
+
+
+def _into_folder(sources: list[tuple[Path, Path]], out_dir: Path, format_names: tuple[str, ...]) -> list[Job]:
     stems = Counter(relative.with_suffix("") for _, relative in sources)
     jobs = []
     for source, relative in sources:
         # a.mp4 and a.wav side by side keep their suffixes, so that neither replaces the other's result
         name = relative.stem if stems[relative.with_suffix("")] == 1 else relative.name
-        jobs.append(Job(source, out_dir / relative.parent / f"{name}.{format_name}", format_name))
-    if len({job.target for job in jobs}) < len(jobs):
+        folder = out_dir / relative.parent
+        outputs = (Output(folder / f"{name}{FORMATS[f].tag}.{f}", f) for f in format_names)
+        jobs.append(Job(source, tuple(outputs)))
+    targets = [output.target for job in jobs for output in job.outputs]
+    if len(set(targets)) < len(targets):
         raise UsageError("two inputs have the same name; run them into different folders")
     return jobs

@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Final
 
-from emorec_rt.errors import EmorecError, OutputError
-from emorec_rt.inputs import STDOUT, Job
+from emorec_rt.errors import EmorecError, MediaError
+from emorec_rt.inputs import Job, Output
 from emorec_rt.recognizer import Done, Event, Failed, Recognizer, Row, Started
-from emorec_rt.writers import FORMATS, WholeFile
+from emorec_rt.writers import FORMATS, MIN_SEGMENT_SECONDS, STDOUT, ReaderGoneError, Target, Writer
 
-BAR_STEPS = 1000
+BAR_STEPS: Final = 1000
 """Resolution of the progress bar for one input."""
 
-
-class _Sink(Protocol):
-    def write(self, text: str) -> None: ...
-    def commit(self) -> None: ...
-    def discard(self) -> None: ...
-
-
-class _Stdout:
-    """Standard output, a line at a time, so that whoever reads it is never behind."""
-
-    def write(self, text: str) -> None:
-        try:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        except OSError as error:
-            raise OutputError("standard output", f"can't be written ({error.strerror})") from error
-
-    def commit(self) -> None: ...
-
-    def discard(self) -> None: ...
+RECOGNISED_SHARE: Final = 0.7
+"""Share of the bar for the rows of an input that is read a second time after them."""
 
 
 @dataclass
@@ -50,6 +32,7 @@ class Account:
         rows: Rows written.
         media_seconds: Media time of the rows, first to last of each input.
         wall_seconds: Time it took, engines already loaded.
+        reader_gone: Whoever read our standard output has closed it; what would have followed is missing.
     """
 
     inputs: int = 0
@@ -57,6 +40,7 @@ class Account:
     rows: int = 0
     media_seconds: float = 0.0
     wall_seconds: float = 0.0
+    reader_gone: bool = False
 
     def summary(self) -> str:
         """One line for a person."""
@@ -74,30 +58,45 @@ class _Open:
     """An input whose rows are being written."""
 
     job: Job
-    sink: _Sink
-    row: Callable[..., str]
-    duration_seconds: float | None
+    writers: list[tuple[Output, Writer]]
+    recognised_share: float
+    duration_seconds: float | None = None
     first_seconds: float | None = None
     last_seconds: float = 0.0
+
+    def drop(self, output: Output) -> None:
+        """Give up one result; the others go on."""
+        for kept, writer in self.writers:
+            if kept is output:
+                writer.discard()
+        self.writers = [entry for entry in self.writers if entry[0] is not output]
 
 
 @dataclass
 class Session:
     """Writes the events of one call.
 
+    An output that fails is said and dropped; the input's other outputs and the other inputs go on. An input
+    whose outputs can't be opened is never read.
+
     Args:
         recognizer: Loaded engines.
         jobs: Inputs and targets.
-        complain: Called with a line for each input that failed or was damaged.
+        complain: Called with a line for each input or output that failed or was damaged.
         progress: Called with how many of ``BAR_STEPS`` an input has come on.
+        min_segment_seconds: Shortest subtitle.
     """
 
     recognizer: Recognizer
     jobs: Sequence[Job]
     complain: Callable[[str], None]
     progress: Callable[[int], None] = lambda _: None
+    min_segment_seconds: float = MIN_SEGMENT_SECONDS
     account: Account = field(default_factory=Account)
     _open: dict[Path, _Open] = field(default_factory=dict)
+    _failed: set[Path] = field(default_factory=set)
+    _stdout_lost: bool = False
+    _all_begun: bool = False
     _shown: int = 0
     _position: dict[Path, int] = field(init=False)
 
@@ -108,37 +107,58 @@ class Session:
         """Run everything; what fails is said and counted, the rest is done."""
         started = time.perf_counter()
         self.account.inputs = len(self.jobs)
-        jobs = {job.source: job for job in self.jobs}
         with ExitStack() as stack:
             stack.callback(self._discard_open)
-            for event in self.recognizer.run(jobs):
-                self._handle(jobs[event.source], event)
+            for event in self.recognizer.run(self._sources()):
+                self._handle(event)
+                if self._all_begun and not self._open:
+                    break  # nothing is left to write: what the recogniser may still do is for nobody
+        self.account.failed = len(self._failed)
         self.account.wall_seconds = time.perf_counter() - started
         return self.account
 
-    def _handle(self, job: Job, event: Event) -> None:
-        try:
-            if isinstance(event, Started):
-                self._start(job, event)
-            elif isinstance(event, Failed):
-                self._fail(job, event.error)
-            elif job.source not in self._open:
-                return  # its output has failed before
-            elif isinstance(event, Row):
-                self._write(self._open[job.source], event)
+    def _sources(self) -> Iterator[Path]:
+        """Each input once its outputs are open, so that no work goes into results that have no place."""
+        for job in self.jobs:
+            entry = _Open(job, [], RECOGNISED_SHARE if _rereads(job) else 1.0)
+            for output in job.outputs:
+                self._attempt(entry, output, partial(self._open_writer, entry, output))
+            if entry.writers:
+                self._open[job.source] = entry
+                yield job.source
             else:
-                self._finish(self._open[job.source], event)
-        except OutputError as error:
-            self._fail(job, error)
+                self._show(job, 1.0)
+        self._all_begun = True
 
-    def _start(self, job: Job, event: Started) -> None:
-        format_ = FORMATS[job.format](self.recognizer.labels, job.source.stem)
-        sink: _Sink = _Stdout() if job.target == STDOUT else _whole_file(job.target)
-        self._open[job.source] = _Open(job, sink, format_.row, event.duration_seconds)
-        sink.write(format_.header())
+    def _open_writer(self, entry: _Open, output: Output) -> None:
+        target = Target(
+            entry.job.source,
+            output.target,
+            self.recognizer.labels,
+            self.min_segment_seconds,
+            partial(self._show_rereading, entry),
+        )
+        entry.writers.append((output, FORMATS[output.format].make(target)))
+
+    def _handle(self, event: Event) -> None:
+        entry = self._open.get(event.source)
+        if entry is None:
+            return  # its outputs have failed before
+        if isinstance(event, Started):
+            entry.duration_seconds = event.duration_seconds
+        elif isinstance(event, Row):
+            self._write(entry, event)
+        elif isinstance(event, Done):
+            self._finish(entry, event)
+        else:
+            self._fail(entry, event)
+        if not entry.writers:
+            self._open.pop(event.source, None)
+            self._show(entry.job, 1.0)
 
     def _write(self, entry: _Open, event: Row) -> None:
-        entry.sink.write(entry.row(event.prediction))
+        for output, writer in list(entry.writers):
+            self._attempt(entry, output, partial(writer.write, event.prediction))
         time_seconds = event.prediction.time_seconds
         if entry.first_seconds is None:
             entry.first_seconds = time_seconds
@@ -146,24 +166,44 @@ class Session:
         self.account.rows += 1
         if entry.duration_seconds:
             share = (time_seconds - entry.first_seconds) / entry.duration_seconds
-            self._show(entry.job, min(max(share, 0.0), 1.0))
+            self._show(entry.job, entry.recognised_share * min(max(share, 0.0), 1.0))
 
     def _finish(self, entry: _Open, event: Done) -> None:
-        entry.sink.commit()
-        del self._open[entry.job.source]
+        self._show(entry.job, entry.recognised_share)
+        # What takes long comes last.
+        for output, writer in sorted(entry.writers, key=lambda pair: FORMATS[pair[0].format].rereads):
+            self._attempt(entry, output, writer.commit)
+        entry.writers.clear()
         if entry.first_seconds is not None:
             self.account.media_seconds += entry.last_seconds - entry.first_seconds
         for warning in event.warnings:
             self.complain(f"warning: {entry.job.source}: {warning}")
-        self._show(entry.job, 1.0)
 
-    def _fail(self, job: Job, error: EmorecError) -> None:
-        entry = self._open.pop(job.source, None)
-        if entry is not None:
-            entry.sink.discard()
-        self.account.failed += 1
-        self.complain(f"error: {error}")
-        self._show(job, 1.0)
+    def _fail(self, entry: _Open, event: Failed) -> None:
+        for output, _ in list(entry.writers):
+            entry.drop(output)
+        self._failed.add(event.source)
+        self.complain(f"error: {event.error}")
+
+    def _attempt(self, entry: _Open, output: Output, action: Callable[[], None]) -> None:
+        """Do something for one output; if that fails, say so and drop the output."""
+        on_stdout = output.target == STDOUT
+        if on_stdout and self._stdout_lost:
+            self._drop(entry, output)
+            return
+        try:
+            action()
+        except EmorecError as error:
+            self._stdout_lost |= on_stdout
+            self.account.reader_gone |= isinstance(error, ReaderGoneError)
+            self._drop(entry, output)
+            if not isinstance(error, ReaderGoneError):
+                self.complain(f"error: {_named(output, error)}")
+
+    def _drop(self, entry: _Open, output: Output) -> None:
+        entry.drop(output)
+        if not (output.target == STDOUT and self.account.reader_gone):
+            self._failed.add(entry.job.source)
 
     def _show(self, job: Job, share: float) -> None:
         reached = int((self._position[job.source] + share) * BAR_STEPS)
@@ -171,14 +211,18 @@ class Session:
             self.progress(reached - self._shown)
             self._shown = reached
 
+    def _show_rereading(self, entry: _Open, share: float) -> None:
+        self._show(entry.job, entry.recognised_share + (1.0 - entry.recognised_share) * share)
+
     def _discard_open(self) -> None:
         for entry in self._open.values():
-            entry.sink.discard()
+            for _, writer in entry.writers:
+                writer.discard()
 
 
-def _whole_file(path: Path) -> WholeFile:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(path.parent, f"can't be made ({error.strerror})") from error
-    return WholeFile(path)
+def _rereads(job: Job) -> bool:
+    return any(FORMATS[output.format].rereads for output in job.outputs)
+
+
+def _named(output: Output, error: EmorecError) -> str:
+    return f"{output.target}: not written, {error}" if isinstance(error, MediaError) else str(error)

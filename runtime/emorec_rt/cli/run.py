@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from emorec_rt.session import Account, Session
 
 EXIT_FAILED = 1
+EXIT_READER_GONE = 128 + 13
+"""What a shell reports of a filter whose reader has closed the pipe (SIGPIPE)."""
 
 
 @click.command(hidden=True)
@@ -21,19 +23,31 @@ EXIT_FAILED = 1
 @click.option(
     "--out",
     "-o",
+    "outs",
+    multiple=True,
     type=click.Path(path_type=Path),
-    help="File to write; its suffix sets the format. - is stdout.",
+    help="File to write, its suffix sets the format; may be given several times. - is stdout.",
 )
 @click.option(
     "--out-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder to write one file an input into.",
+    help="Folder to write the results of each input into, named after it.",
 )
 @click.option(
     "--format",
-    "format_name",
-    type=click.Choice(["txt", "csv", "jsonl"]),
-    help="txt: ABAW rows; csv and jsonl: probabilities, flags and face boxes too.",
+    "format_names",
+    multiple=True,
+    type=click.Choice(["txt", "csv", "jsonl", "srt", "vtt", "mp4", "png", "svg"]),
+    help="txt: ABAW rows. csv, jsonl: probabilities, flags and face boxes too. srt, vtt: subtitles. "
+    "mp4: annotated video. png, svg: timeline. With --out-dir it may be given several times.",
+)
+@click.option(
+    "--min-segment",
+    type=click.FloatRange(0.0, 3600.0),
+    default=0.5,
+    show_default=True,
+    metavar="SECONDS",
+    help="Shortest subtitle; shorter ones are merged into their neighbours.",
 )
 @click.option(
     "--bundle",
@@ -62,9 +76,10 @@ EXIT_FAILED = 1
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 def run(
     inputs: tuple[Path, ...],
-    out: Path | None,
+    outs: tuple[Path, ...],
     out_dir: Path | None,
-    format_name: str | None,
+    format_names: tuple[str, ...],
+    min_segment: float,
     bundle: Path | None,
     faces: str,
     face_model: Path | None,
@@ -76,19 +91,21 @@ def run(
     """Write the expression of the main face at every frame of each VIDEO.
 
     VIDEO is a media file (sound alone works too) or a folder of them. Without --out or --out-dir, JSON
-    lines go to standard output. Exit code: 0 all done, 1 some inputs failed, 2 wrong usage.
+    lines go to standard output. Exit code: 0 all done, 1 some inputs failed, 2 wrong usage, 141 the reader of
+    standard output has closed it.
 
     \b
     emorec-rt talk.mp4 --out preds.txt
     emorec-rt talk.mp4 --out preds.csv --bundle engines/mine
-    emorec-rt recordings/ --out-dir results --format jsonl
+    emorec-rt talk.mp4 -o preds.csv -o talk.srt -o talk.annotated.mp4 -o timeline.png
+    emorec-rt recordings/ --out-dir results --format jsonl --format svg
     """  # noqa: D301 - click reads the \b
     from emorec_rt.bundle import open_bundle
     from emorec_rt.inputs import plan
     from emorec_rt.recognizer import Options, Recognizer
     from emorec_rt.session import Session
 
-    jobs = plan(inputs, out, out_dir, format_name)
+    jobs = plan(inputs, outs, out_dir, format_names)
     options = Options(
         precision=precision,  # type: ignore[arg-type]  # click.Choice has checked the three literals
         threads=threads,
@@ -99,12 +116,14 @@ def run(
     opened = open_bundle(bundle)
     if opened.manifest.notice and not quiet:
         say(f"note: {opened.manifest.notice}")
-    session = Session(Recognizer(opened, options), jobs, complain=say)
+    session = Session(Recognizer(opened, options), jobs, complain=say, min_segment_seconds=min_segment)
     account = _run(session, bar=not quiet and sys.stderr.isatty())
-    if not quiet:
+    if not quiet and not account.reader_gone:
         say(account.summary())
     if account.failed:
         raise SystemExit(EXIT_FAILED)
+    if account.reader_gone:
+        raise SystemExit(EXIT_READER_GONE)
 
 
 def _run(session: Session, *, bar: bool) -> Account:

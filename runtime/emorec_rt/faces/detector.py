@@ -24,8 +24,8 @@ NEARBY: Final = 3.0
 NEARBY_SIDE: Final = 160
 """Longer side of that cut-out in pixels, once scaled down: the face in it is some 50 pixels wide."""
 
-MIN_SIDE: Final = 16
-"""YuNet's strides leave nothing of smaller pictures."""
+MIN_SIDE: Final = 33
+"""OpenCV pads sides to multiples of 32; on a side of 32 YuNet reads memory that nothing wrote."""
 
 
 class FaceDetector:
@@ -71,15 +71,12 @@ class FaceDetector:
     def _search(self, pixels: NDArray[np.uint8], max_side: int) -> list[Face]:
         height, width = pixels.shape[:2]
         scale = min(max_side / max(height, width), 1.0)
-        small = (round(width * scale), round(height * scale))
-        if min(small) < MIN_SIDE:
-            return []
-        picture = (
-            np.ascontiguousarray(pixels)
-            if scale == 1.0
-            else cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
-        )
-        self._net.setInputSize(small)
+        small = (max(round(width * scale), 1), max(round(height * scale), 1))
+        picture = pixels if scale == 1.0 else cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
+        below, beside = max(MIN_SIDE - small[1], 0), max(MIN_SIDE - small[0], 0)
+        if below or beside:
+            picture = cv2.copyMakeBorder(picture, 0, below, 0, beside, cv2.BORDER_CONSTANT)
+        self._net.setInputSize((picture.shape[1], picture.shape[0]))
         _, found = self._net.detect(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         if found is None:
             return []

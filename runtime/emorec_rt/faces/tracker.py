@@ -92,9 +92,8 @@ class FaceTracker:
         return cv2.norm(before, thumbnail, cv2.NORM_L1) / thumbnail.size > CUT_DIFFERENCE
 
     def _detect(self, frame: Frame) -> None:
-        faces = self._detector.detect(frame.pixels)
         elapsed, self._detected_seconds = frame.pts_seconds - self._detected_seconds, frame.pts_seconds
-        chosen = self._same(faces)
+        chosen, faces = self._search(frame.pixels)
         self._interval_seconds = self._next_interval(chosen, elapsed)
         held = frame.pts_seconds - self._seen_seconds <= HOLD_SECONDS
         if chosen is None and not (held and self._face is not None):
@@ -104,6 +103,15 @@ class FaceTracker:
             self._seen_seconds = frame.pts_seconds
             self._target = chosen.box
             self._face = Face(self._face.box if self._face else chosen.box, chosen.score)
+
+    def _search(self, pixels: NDArray[np.uint8]) -> tuple[Face | None, list[Face]]:
+        """The continuation of the present face, and what was found: nearby first, then everywhere."""
+        if self._face is not None and self._target is not None:
+            faces = self._detector.detect_near(pixels, self._target)
+            if (chosen := self._same(faces)) is not None:
+                return chosen, faces
+        faces = self._detector.detect(pixels)
+        return self._same(faces), faces
 
     def _next_interval(self, continued: Face | None, elapsed_seconds: float) -> float:
         """Time to the next detection: short where the present face moved or wasn't found."""

@@ -25,3 +25,7 @@ class AbawFormat:
     def row(self, prediction: Prediction) -> str:
         """One frame."""
         return f"{self._video}/{prediction.index + 1:05d}.jpg,{self._position[prediction.label]}\n"
+
+    def end(self) -> str:
+        """Nothing follows the last row."""
+        return ""

@@ -41,6 +41,10 @@ class CsvFormat:
             ]
         )
 
+    def end(self) -> str:
+        """Nothing follows the last row."""
+        return ""
+
 
 def _line(cells: list[str]) -> str:
     text = io.StringIO()

@@ -40,3 +40,7 @@ class JsonlFormat:
             "box": None if box is None else [round(v, 1) for v in (box.left, box.top, box.width, box.height)],
         }
         return msgspec.json.encode(record).decode() + "\n"
+
+    def end(self) -> str:
+        """Nothing follows the last row."""
+        return ""

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emorec_rt.errors import FaceNotFoundError
-from emorec_rt.faces import Box, FaceCropper, crop_face, crop_square
+from emorec_rt.faces import Box, FaceCropper, crop_face, crop_square, whole_frame_crop
 from emorec_rt.media.types import Frame
 
 SIDES = st.integers(1, 60)
@@ -39,7 +39,8 @@ def test_a_square_of_the_crop_s_size_is_cut_exactly(height, width, left, top, si
     st.integers(1, 64),
 )
 def test_any_box_gives_a_crop(height, width, left, top, box_width, box_height, size) -> None:
-    crop = crop_face(picture(height, width), Box(left, top, box_width, box_height), size)
+    frame = Frame(0, 0.0, picture(height, width))
+    crop = crop_face(frame, Box(left, top, box_width, box_height), size=size)
     assert crop.shape == (size, size, 3)
     assert crop.dtype == np.uint8
 
@@ -49,6 +50,31 @@ def test_shrinking_averages_rather_than_skips() -> None:
     stripes[:, ::2] = 255
     crop = crop_square(stripes, Box(0, 0, 128, 128), 32)
     assert np.abs(crop.astype(int) - 127).max() <= 1
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_a_face_elsewhere_gives_the_same_crop(right: int, down: int) -> None:
+    canvas = picture(160, 160)
+    face = canvas[40:100, 40:100].copy()
+    elsewhere = np.zeros_like(canvas)
+    elsewhere[down : down + 60, right : right + 60] = face
+    box = Box(50, 48, 40, 44)
+    expected = crop_face(Frame(0, 0.0, canvas), box, size=48, margin=0.1)
+    moved = crop_face(Frame(0, 0.0, elsewhere), box.moved(right - 40, down - 40), size=48, margin=0.1)
+    np.testing.assert_array_equal(moved, expected)
+
+
+def test_the_margin_is_a_share_of_the_longer_side_on_each_side() -> None:
+    frame = Frame(0, 0.0, picture(100, 100))
+    crop = crop_face(frame, Box(40, 30, 20, 40), size=56, margin=0.2)
+    np.testing.assert_array_equal(crop, frame.pixels[22:78, 22:78])
+
+
+@settings(deadline=None)
+@given(SIDES, SIDES, st.integers(1, 64))
+def test_the_whole_frame_is_its_middle_square(height, width, size) -> None:
+    crop = whole_frame_crop(Frame(0, 0.0, picture(height, width)), size=size)
+    assert (crop.shape, crop.dtype) == ((size, size, 3), np.uint8)
 
 
 def test_off_takes_the_middle_of_the_picture() -> None:

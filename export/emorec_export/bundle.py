@@ -1,0 +1,114 @@
+"""A bundle on disk: as a whole, or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from emorec_export.report import Report
+from emorec_rt import manifest as manifest_file
+from emorec_rt.bundle import sha256_of
+from emorec_rt.errors import OutputError
+from emorec_rt.manifest import (
+    Decoding,
+    Graph,
+    GraphName,
+    Manifest,
+    Precision,
+    Preprocessing,
+    Variant,
+    expected_tensors,
+)
+
+Files = Mapping[Precision, Mapping[GraphName, Path]]
+"""The ONNX file of each graph in each precision."""
+
+
+@contextmanager
+def new_bundle(folder: Path) -> Iterator[Path]:
+    """Give a hidden folder beside ``folder`` to write into; it takes that name when the block ends well.
+
+    An older bundle of that name is replaced then, and not before. Whatever goes wrong leaves nothing.
+
+    Raises:
+        OutputError: The folder can't be written, or holds something else than a bundle.
+    """
+    check_target(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent)
+    except OSError as error:
+        raise OutputError(folder, f"can't be written ({error.strerror})") from error
+    with scratch:
+        fresh = Path(scratch.name) / "new"
+        fresh.mkdir()
+        yield fresh
+        try:
+            if folder.exists():
+                folder.rename(Path(scratch.name) / "old")
+            fresh.rename(folder)
+        except OSError as error:
+            raise OutputError(folder, f"can't be written ({error.strerror})") from error
+
+
+def check_target(folder: Path) -> None:
+    """Refuse to replace anything but a bundle or an empty folder.
+
+    Raises:
+        OutputError: There is something else.
+    """
+    if folder.is_dir():
+        taken = any(folder.iterdir()) and not (folder / manifest_file.FILE_NAME).is_file()
+    else:
+        taken = folder.exists() or folder.is_symlink()
+    if taken:
+        raise OutputError(folder, "exists and is no bundle, so it is not replaced; give another --out")
+
+
+def write_manifest(
+    folder: Path,
+    files: Files,
+    *,
+    name: str,
+    labels: tuple[str, ...],
+    preprocessing: Preprocessing,
+    notice: str,
+    provenance: dict[str, Any],
+    report: Report,
+) -> Manifest:
+    """Describe the files of a bundle in its ``manifest.json``.
+
+    Raises:
+        BundleError: The description would be wrong.
+    """
+    tensors = expected_tensors(preprocessing, len(labels))
+    graphs: dict[GraphName, Graph] = {
+        graph: Graph(
+            inputs=inputs,
+            outputs=outputs,
+            variants={precision: _variant(paths[graph]) for precision, paths in files.items()},
+        )
+        for graph, (inputs, outputs) in tensors.items()
+    }
+    manifest = Manifest(
+        name=name,
+        labels=labels,
+        preprocessing=preprocessing,
+        decoding=Decoding(),
+        graphs=graphs,
+        notice=notice,
+        provenance=provenance,
+        parity=msgspec.to_builtins(report),
+    )
+    path = folder / manifest_file.FILE_NAME
+    manifest_file.dump(manifest, path)
+    return manifest_file.load(path)
+
+
+def _variant(path: Path) -> Variant:
+    return Variant(file=path.name, sha256=sha256_of(path), size_bytes=path.stat().st_size)

@@ -1,0 +1,131 @@
+"""The parity report as data, as a table, and as a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from emorec_rt.manifest import GraphName, Precision
+
+FP32_TOLERANCE: Final = 1e-4
+"""Largest error of an FP32 graph against PyTorch, relative to the largest output (at least 1)."""
+
+
+class GraphParity(msgspec.Struct, frozen=True, kw_only=True):
+    """One graph in one precision against the PyTorch module, on the same inputs.
+
+    Attributes:
+        cosine_mean: Mean cosine of embeddings, tokens or logits.
+        cosine_min: Smallest.
+        max_abs_error: Largest error of any output.
+        magnitude: Largest output of the reference.
+        non_finite: Outputs that are NaN or infinite.
+        quantized_layers: Nodes that run in INT8.
+        size_bytes: Size of the file.
+        latency_batch: Batch of the latency.
+        latency_ms: Median time of one batch on the machine that built, milliseconds.
+    """
+
+    cosine_mean: float
+    cosine_min: float
+    max_abs_error: float
+    magnitude: float
+    non_finite: int
+    quantized_layers: int
+    size_bytes: int
+    latency_batch: int
+    latency_ms: float
+
+
+class ChainParity(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole chain in one precision, on held-out clips.
+
+    Attributes:
+        label_agreement: Share of steps with the reference's label.
+        accuracy: Against the truth.
+        macro_f1: Against the truth.
+        macro_f1_change: Relative to the reference; negative is worse.
+    """
+
+    label_agreement: float
+    accuracy: float
+    macro_f1: float
+    macro_f1_change: float
+
+
+class VariantParity(msgspec.Struct, frozen=True, kw_only=True):
+    """All graphs in one precision, and the chain of them."""
+
+    graphs: dict[GraphName, GraphParity]
+    chain: ChainParity
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """The PyTorch model in FP32 on the held-out clips.
+
+    Attributes:
+        clips: How many.
+        steps: Steps of the grid in them.
+        accuracy: Against the truth.
+        macro_f1: Against the truth.
+    """
+
+    clips: int
+    steps: int
+    accuracy: float
+    macro_f1: float
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What the manifest keeps."""
+
+    reference: Reference
+    variants: dict[Precision, VariantParity]
+
+
+def failures(report: Report, max_drop: float) -> Iterator[str]:
+    """Why a build must not be kept, one line each.
+
+    Args:
+        report: The report.
+        max_drop: Largest loss of macro-F1 against the reference.
+    """
+    for precision, variant in report.variants.items():
+        for name, graph in variant.graphs.items():
+            if graph.non_finite:
+                yield f"{name} {precision} gives {graph.non_finite} non-finite values"
+            elif precision == "fp32" and graph.max_abs_error > FP32_TOLERANCE * max(graph.magnitude, 1.0):
+                yield f"{name} fp32 is off by {graph.max_abs_error:.2g}"
+        if variant.chain.macro_f1_change < -max_drop:
+            yield (
+                f"{precision} loses {-variant.chain.macro_f1_change:.4f} macro-F1, "
+                f"more than --max-drop {max_drop:g}"
+            )
+
+
+def table(report: Report) -> str:
+    """The report for a terminal."""
+    reference = report.reference
+    lines = [
+        f"{'variant':<9}{'graph':<8}{'cosine':>9}{'min':>9}{'max error':>11}{'bad':>5}{'int8':>6}"
+        f"{'MB':>8}{'ms':>9}{'batch':>7}"
+    ]
+    for precision, variant in report.variants.items():
+        lines += [
+            f"{precision:<9}{name:<8}{graph.cosine_mean:>9.5f}{graph.cosine_min:>9.5f}"
+            f"{graph.max_abs_error:>11.2e}{graph.non_finite:>5}{graph.quantized_layers:>6}"
+            f"{graph.size_bytes / 1e6:>8.2f}{graph.latency_ms:>9.2f}{graph.latency_batch:>7}"
+            for name, graph in variant.graphs.items()
+        ]
+    lines.append(
+        f"whole chain on {reference.clips} held-out clips ({reference.steps} steps): "
+        f"PyTorch accuracy {reference.accuracy:.4f}, macro-F1 {reference.macro_f1:.4f}"
+    )
+    lines += [
+        f"{precision:<9}same label {variant.chain.label_agreement:.2%}, "
+        f"macro-F1 {variant.chain.macro_f1:.4f} ({variant.chain.macro_f1_change:+.4f})"
+        for precision, variant in report.variants.items()
+    ]
+    return "\n".join(lines)

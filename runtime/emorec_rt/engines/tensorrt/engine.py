@@ -1,0 +1,189 @@
+"""A plan behind the engine protocol: pinned buffers, a stream of its own, CUDA graphs by batch size."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict, deque
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emorec_rt.engines.base import Tensors, check_feeds
+from emorec_rt.engines.tensorrt.api import ICudaEngine, Runtime, TensorRT, import_tensorrt
+from emorec_rt.engines.tensorrt.cuda import Device, Stream, current_device
+from emorec_rt.engines.tensorrt.execution import Captured, Execution
+from emorec_rt.engines.tensorrt.log import Log, shared_log
+from emorec_rt.engines.tensorrt.memory import TensorBuffer
+from emorec_rt.errors import BundleError, EngineError
+from emorec_rt.manifest import TensorSpec
+
+CUDA_GRAPHS: Final = 2
+"""Batch sizes kept as CUDA graphs: the full batch, and the one that a stream settles on."""
+
+_REMEMBERED: Final = 16
+"""Batch sizes remembered as seen. A graph is captured the second time, so a last odd batch costs none."""
+
+_logger = logging.getLogger(__name__)
+
+
+class TensorRTEngine:
+    """A plan, loaded.
+
+    Safe to call from several threads; they take turns.
+
+    Args:
+        plan: The plan's file.
+        inputs: What the manifest says goes in.
+        outputs: What the manifest says comes out.
+        cuda_graphs: Batch sizes kept as CUDA graphs, each with a context's memory; 0 runs without.
+        host_code: Allow the code for the host that a version-compatible plan carries. Trusted plans only.
+
+    Attributes:
+        max_batch: Items that the plan takes at once; longer batches are run in pieces.
+
+    Raises:
+        BackendUnavailableError: TensorRT, the CUDA bindings, the driver or the GPU are missing.
+        BundleError: The plan can't be read, or its inputs or outputs are not the manifest's.
+        OutOfMemoryError: The GPU has no room for it.
+        EngineError: TensorRT can't load it.
+    """
+
+    def __init__(
+        self,
+        plan: Path,
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+        *,
+        cuda_graphs: int = CUDA_GRAPHS,
+        host_code: bool = False,
+    ) -> None:
+        trt = import_tensorrt()
+        device = current_device()
+        self.inputs, self.outputs = inputs, outputs
+        self._log = shared_log()
+        self._runtime, self._engine = _deserialize(trt, self._log, plan, host_code=host_code)
+        _check_tensors(trt, plan, self._engine, inputs, outputs)
+        self.max_batch = _max_batch(self._engine, inputs)
+        self._stream = Stream()
+        self._buffers = self._reserve(device)
+        self._plain = self._execution()
+        self._graphs: OrderedDict[int, Captured] = OrderedDict()
+        self._graph_limit = cuda_graphs
+        self._seen: deque[int] = deque(maxlen=_REMEMBERED)
+        self._lock = threading.Lock()
+
+    def run(self, feeds: Tensors) -> dict[str, NDArray[Any]]:
+        """Run one batch of any length; see ``Engine.run``.
+
+        Raises:
+            OutOfMemoryError: The GPU's memory is full; half the batch may fit.
+        """
+        check_feeds(self.inputs, feeds)
+        batch = _common_batch(feeds)
+        results = {spec.name: np.empty((batch, *spec.shape[1:]), spec.dtype) for spec in self.outputs}
+        with self._lock:
+            for start in range(0, batch, self.max_batch):
+                self._run_piece(feeds, results, slice(start, min(batch, start + self.max_batch)))
+        return results
+
+    def _run_piece(self, feeds: Tensors, results: dict[str, NDArray[Any]], piece: slice) -> None:
+        size = piece.stop - piece.start
+        for spec in self.inputs:
+            np.copyto(self._buffers[spec.name].host(size), feeds[spec.name][piece])
+        if graph := self._graph(size):
+            graph.run()
+        else:
+            self._plain.run(size)
+        for spec in self.outputs:
+            np.copyto(results[spec.name][piece], self._buffers[spec.name].host(size))
+
+    def _graph(self, batch: int) -> Captured | None:
+        """The graph for a batch size that has been seen before; the least recently used one makes room."""
+        if not self._graph_limit:
+            return None
+        if batch in self._graphs:
+            self._graphs.move_to_end(batch)
+            return self._graphs[batch]
+        if batch not in self._seen:
+            self._seen.append(batch)
+            return None
+        while len(self._graphs) >= self._graph_limit:
+            self._graphs.popitem(last=False)[1].close()
+        return self._capture(batch)
+
+    def _capture(self, batch: int) -> Captured | None:
+        try:
+            graph = Captured(self._execution, batch, self._stream)
+        except EngineError as error:
+            _logger.warning("running without CUDA graphs: %s", error)
+            self._graph_limit = 0
+            return None
+        self._graphs[batch] = graph
+        return graph
+
+    def _execution(self) -> Execution:
+        return Execution(self._engine, self.inputs, self.outputs, self._buffers, self._stream, self._log)
+
+    def _reserve(self, device: Device) -> dict[str, TensorBuffer]:
+        return {
+            spec.name: TensorBuffer(spec, self.max_batch, mapped=device.integrated)
+            for spec in (*self.inputs, *self.outputs)
+        }
+
+
+def _deserialize(trt: TensorRT, log: Log, plan: Path, *, host_code: bool) -> tuple[Runtime, ICudaEngine]:
+    try:
+        data = plan.read_bytes()
+    except OSError as error:
+        raise BundleError(plan, f"can't be read ({error.strerror}); delete it to have it rebuilt") from error
+    try:
+        runtime: Runtime = trt.Runtime(log.logger)
+    except TypeError as error:  # the factory gave a null pointer
+        raise log.error("starting TensorRT's runtime", "check the driver with nvidia-smi") from error
+    if host_code:
+        runtime.engine_host_code_allowed = True
+    engine: ICudaEngine = runtime.deserialize_cuda_engine(data)
+    if engine is None:
+        raise log.error(f"{plan}: loading the plan", "delete it to have it rebuilt for this GPU and TensorRT")
+    return runtime, engine  # the engine needs its runtime alive
+
+
+def _check_tensors(
+    trt: TensorRT,
+    plan: Path,
+    engine: ICudaEngine,
+    inputs: tuple[TensorSpec, ...],
+    outputs: tuple[TensorSpec, ...],
+) -> None:
+    names = {trt.DataType.UINT8: "uint8", trt.DataType.FLOAT: "float32"}
+    expected = {_show("input", spec.name, spec.dtype, spec.shape) for spec in inputs}
+    expected |= {_show("output", spec.name, spec.dtype, spec.shape) for spec in outputs}
+    found = set()
+    for index in range(engine.num_io_tensors):
+        name = engine.get_tensor_name(index)
+        dtype = engine.get_tensor_dtype(name)
+        kind = "input" if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT else "output"
+        found.add(_show(kind, name, names.get(dtype, str(dtype)), tuple(engine.get_tensor_shape(name))))
+    if found != expected:
+        missing, extra = sorted(expected - found), sorted(found - expected)
+        raise BundleError(plan, f"the manifest says {missing}, the plan has {extra}; delete the plan")
+
+
+def _show(kind: str, name: str, dtype: str, shape: tuple[int, ...]) -> str:
+    return f"{kind} {name} {dtype}{list(shape)}"
+
+
+def _max_batch(engine: ICudaEngine, inputs: tuple[TensorSpec, ...]) -> int:
+    """Largest batch of the plan's first (and only) profile."""
+    largest = [tuple(engine.get_tensor_profile_shape(spec.name, 0)[2]) for spec in inputs]
+    return min(int(shape[0]) for shape in largest)
+
+
+def _common_batch(feeds: Tensors) -> int:
+    sizes = {name: len(array) for name, array in feeds.items()}
+    if len(set(sizes.values())) != 1:
+        raise EngineError(f"the inputs' batches differ: {sizes}")
+    return next(iter(sizes.values()))

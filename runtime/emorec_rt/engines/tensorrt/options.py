@@ -1,0 +1,70 @@
+"""What a plan is built for: batch sizes, memory, effort, and what it must be able to do later."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from emorec_rt.errors import UsageError
+from emorec_rt.manifest import Graph, TensorSpec
+
+
+class BatchRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Batch sizes of the optimisation profile.
+
+    Attributes:
+        smallest: Smallest that the plan takes.
+        best: The one that kernels are chosen for.
+        largest: Largest that the plan takes; it sets the memory that every context reserves.
+    """
+
+    smallest: int = 1
+    best: int = 16
+    largest: int = 32
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.smallest <= self.best <= self.largest:
+            sizes = f"{self.smallest}, {self.best}, {self.largest}"
+            raise UsageError(f"batch sizes must be 1 <= smallest <= best <= largest, got {sizes}")
+
+    def shapes(self, spec: TensorSpec) -> tuple[tuple[int, ...], ...]:
+        """Smallest, best and largest shape of a tensor whose first dimension is the batch."""
+        return tuple((batch, *spec.shape[1:]) for batch in (self.smallest, self.best, self.largest))
+
+
+FRAMES = BatchRange(1, 16, 32)
+CHUNKS = BatchRange(1, 4, 8)
+"""Seconds of sound and whole windows take far more memory an item than one frame."""
+
+
+class BuildOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Options of one build; they are part of the plan's identity.
+
+    Attributes:
+        batch: Batch sizes; ``None`` takes what suits the graph (``FRAMES`` or ``CHUNKS``).
+        workspace_bytes: Most scratch memory a kernel may take; ``None`` takes a share of what is free.
+        optimization_level: 0 builds fast, 5 searches longest; 3 is TensorRT's own default.
+        tf32: Let FP32 products round to TF32 on GPUs that have it (Ampere and later).
+        refit: Weights can be exchanged later without a rebuild.
+        version_compatible: The plan also loads in other TensorRT releases of the same major version. It then
+            carries code for the host, which the engine must be told to allow.
+        ampere_plus: The plan also runs on other GPUs from Ampere on (not on Jetson), slower.
+        detailed: Keep layer details for TensorRT's inspector.
+    """
+
+    batch: BatchRange | None = None
+    workspace_bytes: Annotated[int, Meta(gt=0)] | None = None
+    optimization_level: Annotated[int, Meta(ge=0, le=5)] = 3
+    tf32: bool = True
+    refit: bool = False
+    version_compatible: bool = False
+    ampere_plus: bool = False
+    detailed: bool = False
+
+    def batch_for(self, graph: Graph) -> BatchRange:
+        """The batch sizes; where none are given, what goes in decides: frames are small, the rest is not."""
+        if self.batch:
+            return self.batch
+        return FRAMES if graph.inputs[0].dtype == "uint8" else CHUNKS

@@ -1,0 +1,187 @@
+"""Plans beside a bundle: where they lie, what each was built for, and whether it still fits.
+
+::
+
+    plans/nvidia-h200-sm90-trt10.13.3.9/vision.fp16.plan
+                                        vision.fp16.json      what the plan was built from and for
+                                        timings.cache         kernel timings, for the next build
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from emorec_rt.bundle import sha256_of
+from emorec_rt.engines.tensorrt.cuda import Device
+from emorec_rt.engines.tensorrt.files import write_atomically
+from emorec_rt.engines.tensorrt.options import BuildOptions
+from emorec_rt.errors import OutputError
+from emorec_rt.manifest import Precision, Sha256
+
+SIDECAR_VERSION: Final = 1
+FOLDER: Final = "plans"
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a plan depends on; two that are equal give the same plan.
+
+    Attributes:
+        model_sha256: Hash of the ONNX file.
+        variant: Its precision.
+        shapes: Smallest, best and largest shape of each input.
+        tensorrt: TensorRT's version.
+        cuda: Major version of the CUDA runtime.
+        gpu: The GPU's name.
+        sm: Its compute capability, as in ``sm_87``.
+        options: How it was built.
+    """
+
+    model_sha256: Sha256
+    variant: Precision
+    shapes: dict[str, tuple[tuple[int, ...], ...]]
+    tensorrt: str
+    cuda: int
+    gpu: str
+    sm: str
+    options: BuildOptions
+
+    def differences(self, wanted: Identity) -> list[str]:
+        """One phrase for each field in which the plan at hand differs from what is wanted."""
+        return [
+            f"{name} {getattr(self, name)} instead of {getattr(wanted, name)}"
+            for name in self.__struct_fields__
+            if getattr(self, name) != getattr(wanted, name)
+        ]
+
+
+class Sidecar(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The JSON beside a plan.
+
+    Attributes:
+        schema_version: Version of this format.
+        identity: What the plan depends on.
+        plan_sha256: Hash of the plan, so that a torn or exchanged file is never loaded.
+        driver: Driver's CUDA version at the build, for the record only: plans outlive driver updates.
+        runtime: CUDA runtime's version at the build, likewise.
+        build_seconds: How long the build took.
+        verification: How far its outputs were from the ONNX graph's; empty when that was not asked for.
+    """
+
+    schema_version: Literal[1] = SIDECAR_VERSION
+    identity: Identity
+    plan_sha256: Sha256
+    driver: int
+    runtime: int
+    build_seconds: float
+    verification: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFile:
+    """One place where a plan may lie.
+
+    Attributes:
+        path: The plan.
+    """
+
+    path: Path
+
+    @property
+    def sidecar_path(self) -> Path:
+        """The JSON beside it."""
+        return self.path.with_suffix(".json")
+
+    @property
+    def timings_path(self) -> Path:
+        """Kernel timings of all builds for this GPU and TensorRT."""
+        return self.path.with_name("timings.cache")
+
+    def misfit(self, wanted: Identity) -> str | None:
+        """Why the plan can't be used as it is, in one phrase; ``None`` when it can."""
+        if not self.path.is_file():
+            return "there is none yet"
+        try:
+            sidecar = msgspec.json.decode(self.sidecar_path.read_bytes(), type=Sidecar)
+        except (OSError, msgspec.DecodeError) as error:
+            return f"its record can't be read ({error})"
+        if differences := sidecar.identity.differences(wanted):
+            return f"it was built for {', '.join(differences)}"
+        if sha256_of(self.path) != sidecar.plan_sha256:
+            return "it has changed since it was built"
+        return None
+
+    def store(self, plan: Path, sidecar: Sidecar) -> None:
+        """Move a finished plan here. The old record goes first: a plan without one is never loaded.
+
+        Args:
+            plan: The file to move, in the same folder.
+            sidecar: Its record.
+
+        Raises:
+            OutputError: Disk full, no permission.
+        """
+        try:
+            self.sidecar_path.unlink(missing_ok=True)
+            plan.replace(self.path)
+            text = msgspec.json.format(msgspec.json.encode(sidecar), indent=2) + b"\n"
+            write_atomically(self.sidecar_path, text)
+        except OSError as error:
+            raise OutputError(self.path, f"the plan can't be written ({error.strerror})") from error
+
+
+def places(onnx_file: Path, model_sha256: str, device: Device, tensorrt: str) -> tuple[PlanFile, PlanFile]:
+    """Where a plan may lie: beside its bundle, and in the user's cache when the bundle can't be written to.
+
+    Args:
+        onnx_file: The graph, inside the bundle.
+        model_sha256: Its hash; in the cache, bundles are told apart by it.
+        device: The GPU.
+        tensorrt: TensorRT's version.
+    """
+    machine = f"{device.slug}-trt{tensorrt}"
+    beside = onnx_file.parent / FOLDER / machine / f"{onnx_file.stem}.plan"
+    cached = user_cache() / FOLDER / machine / f"{onnx_file.stem}.{model_sha256[:16]}.plan"
+    return PlanFile(beside), PlanFile(cached)
+
+
+def user_cache() -> Path:
+    """``$XDG_CACHE_HOME/emorec``, by default ``~/.cache/emorec``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "emorec"
+
+
+def first_writable(candidates: tuple[PlanFile, ...]) -> PlanFile:
+    """The first place that takes files; its folder is made.
+
+    Raises:
+        OutputError: None does.
+    """
+    refusals = []
+    for candidate in candidates:
+        if (refusal := _refusal(candidate.path.parent)) is None:
+            return candidate
+        refusals.append(refusal)
+    folders = " and ".join(str(candidate.path.parent) for candidate in candidates)
+    reasons = ", ".join(sorted(set(refusals)))
+    raise OutputError(folders, f"no plan can be written there ({reasons}); set XDG_CACHE_HOME")
+
+
+def _refusal(folder: Path) -> str | None:
+    """Why no file can be made in a folder. Permission bits don't tell (root, read-only mounts)."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except OSError as error:
+        return str(error.strerror)
+
+
+def sha256_of_bytes(data: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()

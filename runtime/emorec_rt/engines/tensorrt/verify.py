@@ -1,0 +1,140 @@
+"""A plan against its ONNX graph.
+
+TensorRT has miscompiled attention and FP16 graphs without a word, so a plan is compared before it is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emorec_rt.engines.base import Engine, Tensors
+from emorec_rt.engines.tensorrt.errors import PlanMismatchError
+from emorec_rt.manifest import Precision, TensorSpec
+
+SEED: Final = 20_240
+RUNS: Final = 3
+"""The plain run, the one that captures the CUDA graph, and one from the graph."""
+BATCHES: Final = (1, 3, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far a plan may be from the FP32 graph.
+
+    Attributes:
+        cosine: Least cosine of one item's output with the reference.
+        norm: Most by which the output's norm may differ, as a share of the reference's.
+    """
+
+    cosine: float
+    norm: float
+
+
+TOLERANCES: Final[dict[Precision, Tolerance]] = {
+    "fp32": Tolerance(cosine=0.999, norm=0.02),  # TF32 keeps 10 bits of mantissa
+    "fp16": Tolerance(cosine=0.995, norm=0.05),
+    "int8": Tolerance(cosine=0.90, norm=0.25),
+    "int8-fp16": Tolerance(cosine=0.90, norm=0.25),
+    "fp8": Tolerance(cosine=0.90, norm=0.25),
+}
+"""Wide for 8 bits: made-up inputs leave the calibrated ranges. Whether an 8-bit graph is *good* is for the
+export's parity report on real clips; this catches plans that compute something else."""
+
+
+class BoundedEngine(Engine, Protocol):
+    """An engine with a largest batch of its own."""
+
+    max_batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What the comparison found.
+
+    Attributes:
+        cosine: Least cosine over items, outputs, batch sizes and runs.
+        norm: Largest relative difference of norms.
+        items: How many items were compared.
+    """
+
+    cosine: float
+    norm: float
+    items: int
+
+    def as_dict(self) -> dict[str, float | int]:
+        """For the plan's record."""
+        return asdict(self)
+
+
+def verify(
+    plan: Path, engine: BoundedEngine, reference: Engine, precision: Precision, feeds: Tensors | None = None
+) -> Verification:
+    """Compare a plan with its reference on the same inputs.
+
+    Args:
+        plan: The plan's file, for the message.
+        engine: The plan, loaded.
+        reference: The bundle's FP32 ONNX graph in another library.
+        precision: The plan's; it sets the tolerance.
+        feeds: Real inputs; ``None`` makes some up from a fixed seed.
+
+    Raises:
+        PlanMismatchError: Outputs differ, or hold values that are not finite.
+    """
+    tolerance = TOLERANCES[precision]
+    cosine, norm, items = 1.0, 0.0, 0
+    for batch in [feeds] if feeds else _made_up(engine.inputs, engine.max_batch):
+        expected = reference.run(batch)
+        for _ in range(RUNS):
+            for name, found in engine.run(batch).items():
+                _check_finite(plan, name, found)
+                pair = _distance(found, expected[name])
+                cosine, norm, items = min(cosine, pair[0]), max(norm, pair[1]), items + len(found)
+    if cosine < tolerance.cosine or norm > tolerance.norm:
+        raise PlanMismatchError(
+            f"{plan.name}: its outputs differ from the FP32 graph's (cosine {cosine:.4f}, at least "
+            f"{tolerance.cosine} wanted; norm off by {norm:.1%}, at most {tolerance.norm:.0%} wanted), so it "
+            "was deleted; take another precision, another TensorRT release, or the onnxruntime backend"
+        )
+    return Verification(cosine=cosine, norm=norm, items=items)
+
+
+def _made_up(inputs: tuple[TensorSpec, ...], largest: int) -> Iterator[dict[str, NDArray[Any]]]:
+    generator = np.random.default_rng(SEED)
+    for batch in sorted({min(size, largest) for size in BATCHES}):
+        yield {spec.name: _tensor(generator, spec, batch) for spec in inputs}
+
+
+def _tensor(generator: np.random.Generator, spec: TensorSpec, batch: int) -> NDArray[Any]:
+    shape = (batch, *spec.shape[1:])
+    if spec.dtype == "uint8":
+        return generator.integers(0, 256, shape, np.uint8)
+    if spec.name.endswith("mask"):
+        # Item 0 has all, later ones lose their end: masks reach the attention's softmax.
+        keep = np.linspace(1.0, 0.25, batch)[:, None] * shape[1]
+        return (np.arange(shape[1])[None] < keep).astype(np.float32)
+    return generator.standard_normal(shape, np.float32)
+
+
+def _check_finite(plan: Path, name: str, found: NDArray[Any]) -> None:
+    if bad := int(np.count_nonzero(~np.isfinite(found))):
+        raise PlanMismatchError(
+            f"{plan.name}: output {name} has {bad} of {found.size} values that are not finite (overflow in "
+            "FP16?), so the plan was deleted; take another precision, or the onnxruntime backend"
+        )
+
+
+def _distance(found: NDArray[Any], expected: NDArray[Any]) -> tuple[float, float]:
+    """Least cosine and largest relative difference of norms over the items of a batch."""
+    a, b = (array.reshape(len(array), -1).astype(np.float64) for array in (found, expected))
+    norms_a, norms_b = np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)
+    smallest = np.finfo(np.float32).tiny
+    cosines = (a * b).sum(axis=1) / np.maximum(norms_a * norms_b, smallest)
+    cosines[(norms_a == 0) & (norms_b == 0)] = 1.0
+    return float(cosines.min()), float((np.abs(norms_a - norms_b) / np.maximum(norms_b, smallest)).max())
