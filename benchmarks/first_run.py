@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import click
@@ -77,7 +78,7 @@ def repeat_clip(source: Path, target: Path, times: int) -> float:
 
 
 def _mux_shifted(
-    packet: Packet, shift: Fraction, streams: dict[int, av.stream.Stream], writer: object
+    packet: Packet[Any], shift: Fraction, streams: dict[int, av.stream.Stream], writer: object
 ) -> None:
     if packet.dts is None or packet.time_base is None:
         return

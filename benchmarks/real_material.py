@@ -2,9 +2,9 @@
 
     python benchmarks/real_material.py MEDIA [--bundle engines/mine]
 
-MEDIA is a folder with a ``labels.csv`` (columns ``file``, ``modality``, ``label_8class``; paths relative to the
-folder above it): here 144 spoken clips of RAVDESS and nEMO and 3 stills, which are not part of the project. A clip's
-answer is the class with the highest mean probability over its rows.
+MEDIA is a folder with a ``labels.csv`` (columns ``file``, ``modality``, ``label_8class``; paths relative to
+the folder above it): here spoken clips of RAVDESS and nEMO and a few stills, which are not part of the project.
+A clip's answer is the class with the highest mean probability over its rows.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 
 import click
 import numpy as np
+from machine import save
 from scipy.stats import binomtest
 from sklearn.metrics import recall_score
 
 import emorec_rt
 from emorec_rt.recognizer import Recognizer
-from machine import save
 
 
 def answer(recognizer: Recognizer, path: Path) -> str:
@@ -58,7 +58,7 @@ def main(media: Path, bundle: Path | None) -> None:
             kinds[row["modality"]].append(
                 (row["label_8class"], answer(recognizer, media.parent / row["file"]))
             )
-    results = {kind: report(*map(list, zip(*pairs, strict=True))) for kind, pairs in kinds.items()}  # type: ignore[arg-type]
+    results = {kind: report(*map(list, zip(*pairs, strict=True))) for kind, pairs in kinds.items()}
     for kind, r in results.items():
         low, high = r["interval"]
         click.echo(

@@ -95,8 +95,12 @@ def _build(
     max_drop: float,
     notice: str,
 ) -> Path:
-    from emorec_export.build import Console, Request, build
     from emorec_export.bundle import check_target
+
+    if out is not None:
+        check_target(out)  # before the imports that take seconds
+
+    from emorec_export.build import Console, Request, build
     from emorec_train.model.checkpoint import load_checkpoint, newest_checkpoint
 
     source = checkpoint or newest_checkpoint(ROOT / "runs")

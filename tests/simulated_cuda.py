@@ -1,3 +1,4 @@
+# ruff: noqa: N802, N815 - the real module's names
 """A CUDA runtime in host memory: copies are real, streams run at once, captures record and replay.
 
 It stands in for ``cuda.bindings.runtime`` where there is no GPU. Names and call forms are the real module's;
@@ -196,7 +197,9 @@ class SimulatedCuda:
     def _used(self) -> int:
         return sum(map(len, self.device_blocks.values()))
 
-    def _other(self, blocks: dict[int, ctypes.Array[ctypes.c_char]]) -> dict[int, ctypes.Array[ctypes.c_char]]:
+    def _other(
+        self, blocks: dict[int, ctypes.Array[ctypes.c_char]]
+    ) -> dict[int, ctypes.Array[ctypes.c_char]]:
         return self.host_blocks if blocks is self.device_blocks else self.device_blocks
 
     def _move(self, target: int, source: int, size: int) -> None:

@@ -96,7 +96,7 @@ class Session:
     _open: dict[Path, _Open] = field(default_factory=dict)
     _failed: set[Path] = field(default_factory=set)
     _stdout_lost: bool = False
-    _all_begun: bool = False
+    _begun: set[Path] = field(default_factory=set)
     _shown: int = 0
     _position: dict[Path, int] = field(init=False)
 
@@ -111,8 +111,8 @@ class Session:
             stack.callback(self._discard_open)
             for event in self.recognizer.run(self._sources()):
                 self._handle(event)
-                if self._all_begun and not self._open:
-                    break  # nothing is left to write: what the recogniser may still do is for nobody
+                if self._nothing_left():
+                    break  # what the recogniser may still do is for nobody
         self.account.failed = len(self._failed)
         self.account.wall_seconds = time.perf_counter() - started
         return self.account
@@ -120,6 +120,7 @@ class Session:
     def _sources(self) -> Iterator[Path]:
         """Each input once its outputs are open, so that no work goes into results that have no place."""
         for job in self.jobs:
+            self._begun.add(job.source)
             entry = _Open(job, [], RECOGNISED_SHARE if _rereads(job) else 1.0)
             for output in job.outputs:
                 self._attempt(entry, output, partial(self._open_writer, entry, output))
@@ -128,7 +129,17 @@ class Session:
                 yield job.source
             else:
                 self._show(job, 1.0)
-        self._all_begun = True
+
+    def _nothing_left(self) -> bool:
+        """Whether all results are there or lost; inputs that are yet to come count too."""
+        if self._open:
+            return False
+        if self._stdout_lost:
+            later = [job for job in self.jobs if job.source not in self._begun]
+            if all(output.target == STDOUT for job in later for output in job.outputs):
+                self._failed.update(job.source for job in later if not self.account.reader_gone)
+                return True
+        return len(self._begun) == len(self.jobs)
 
     def _open_writer(self, entry: _Open, output: Output) -> None:
         target = Target(

@@ -15,6 +15,9 @@ SHIFT = 0.06
 SCALE = 0.08
 """Largest relative change of a crop's size."""
 
+BLURRED = 0.25
+"""Share of the crops that are blurred."""
+
 CUTOUT = 0.25
 """Side of the square that is cut out, as a share of the crop's."""
 
@@ -55,10 +58,11 @@ def _move(x: Tensor, generator: Generator) -> Tensor:
 
 
 def _blur(x: Tensor, generator: Generator) -> Tensor:
-    share = torch.rand(x.shape[0], 1, 1, 1, generator=generator)
-    share = torch.where(share < 0.7, 0.0, share)
-    blurred = F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
-    return torch.lerp(x, blurred, share)
+    """Blur the first ``BLURRED`` of the batch, whose order is random anyway."""
+    count = round(BLURRED * x.shape[0])
+    blurred = F.avg_pool2d(x[:count], 3, stride=1, padding=1, count_include_pad=False)
+    share = torch.rand(count, 1, 1, 1, generator=generator)
+    return torch.cat([torch.lerp(x[:count], blurred, share), x[count:]])
 
 
 def _recolour(x: Tensor, generator: Generator) -> Tensor:

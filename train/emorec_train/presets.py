@@ -84,11 +84,13 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     fusion: FusionSettings
 
 
-def _preprocessing(crop_size: int, frame_width: int, token_width: int) -> Preprocessing:
+def _preprocessing(crop_size: int, frame_width: int, token_width: int, margin: float = 0.3) -> Preprocessing:
     return Preprocessing(
         grid=Grid(),
         window=Window(),
-        vision=Vision(crop_size=crop_size, mean=CLIP_MEAN, std=CLIP_STD, embedding_dim=frame_width),
+        vision=Vision(
+            crop_size=crop_size, margin=margin, mean=CLIP_MEAN, std=CLIP_STD, embedding_dim=frame_width
+        ),
         audio=Audio(embedding_dim=token_width),
     )
 
@@ -96,9 +98,9 @@ def _preprocessing(crop_size: int, frame_width: int, token_width: int) -> Prepro
 DEMO: Final = Preset(
     model=ModelConfig(
         labels=EXPRESSIONS,
-        preprocessing=_preprocessing(112, 128, 96),
+        preprocessing=_preprocessing(96, 128, 96, margin=0.1),
         vision=VisionConfig(
-            image_size=112, patch_size=16, width=128, layers=4, heads=4, embed_dim=128, quick_gelu=False
+            image_size=96, width=16, layers=(1, 1, 1, 1), heads=8, embed_dim=128, quick_gelu=False
         ),
         text=TextConfig(context_length=16, width=64, layers=1, heads=2),
         audio=AudioConfig(
@@ -114,7 +116,7 @@ DEMO: Final = Preset(
     ),
     clips=360,
     clip_seconds=6.0,
-    vision=EncoderSettings(steps=1000, batch=64, learning_rate=1e-3),
+    vision=EncoderSettings(steps=600, batch=64, learning_rate=2e-3),
     audio=EncoderSettings(steps=500, batch=8, learning_rate=1e-3),
     fusion=FusionSettings(epochs=20, batch=32, learning_rate=2e-3),
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -117,6 +118,7 @@ def run(
     if opened.manifest.notice and not quiet:
         say(f"note: {opened.manifest.notice}")
     session = Session(Recognizer(opened, options), jobs, complain=say, min_segment_seconds=min_segment)
+    signal.signal(signal.SIGTERM, _leave)
     account = _run(session, bar=not quiet and sys.stderr.isatty())
     if not quiet and not account.reader_gone:
         say(account.summary())
@@ -124,6 +126,11 @@ def run(
         raise SystemExit(EXIT_FAILED)
     if account.reader_gone:
         raise SystemExit(EXIT_READER_GONE)
+
+
+def _leave(number: int, _frame: object) -> NoReturn:
+    # An exception unwinds, so that no half-written file stays behind.
+    raise SystemExit(128 + number)
 
 
 def _run(session: Session, *, bar: bool) -> Account:

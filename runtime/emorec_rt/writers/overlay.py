@@ -26,8 +26,8 @@ BACKGROUND: Final = 28
 
 # In sizes of text.
 _ROW: Final = 1.4
-_FIGURE: Final = 4.0
-_BAR_AND_FIGURE: Final = 8.0
+_FIGURE: Final = 4.8
+_BAR_AND_FIGURE: Final = 8.6
 
 Pixels = NDArray[np.uint8]
 

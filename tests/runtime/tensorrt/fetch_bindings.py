@@ -1,10 +1,10 @@
-"""Fetch TensorRT's Python bindings and make stand-ins for the libraries they link, so that they import anywhere.
+"""Fetch TensorRT's Python bindings and make stand-ins for their libraries, so that they import anywhere.
 
     python tests/runtime/tensorrt/fetch_bindings.py [FOLDER]
 
-The wheels (about 1.2 MB each) hold every class, enum and signature; building or running engines needs NVIDIA's
-libraries, which they don't hold. FOLDER defaults to EMOREC_TRT_BINDINGS, then to the user's cache. What is
-there already is kept. Prints one line a release: version, Python path, library path.
+The wheels (about 1.2 MB each) hold every class, enum and signature; building or running engines needs
+NVIDIA's libraries, which they don't hold. FOLDER defaults to EMOREC_TRT_BINDINGS, then to the user's cache.
+What is there already is kept. Prints one line a release: version, Python path, library path.
 """
 
 from __future__ import annotations
@@ -103,7 +103,9 @@ def _compile(target: Path, major: str) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         source, made = Path(scratch) / "stub.c", Path(scratch) / "lib"
         made.mkdir()
-        source.write_text("".join(f"void *{name}(void) {{ return 0; }}\n" for name in SYMBOLS), encoding="ascii")
+        source.write_text(
+            "".join(f"void *{name}(void) {{ return 0; }}\n" for name in SYMBOLS), encoding="ascii"
+        )
         for name in LIBRARIES:
             library = made / f"lib{name}.so.{major}"
             subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
@@ -114,14 +116,13 @@ def main() -> int:
     """Fetch all releases."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else default_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    failed = False
-    for release in RELEASES:
-        try:
+    try:
+        for release in RELEASES:
             print(release, *fetch(release, folder.resolve()), sep="\t")
-        except MissingError as error:
-            failed = True
-            print(f"{release}: {error}", file=sys.stderr)
-    return int(failed)
+    except MissingError as error:
+        print(f"{release}: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The backend against the real Python bindings of each supported TensorRT release, without a GPU.
 
-The checks themselves are in ``bindings/check_*.py``; they run in a process that finds the bindings' libraries.
+The checks themselves are in ``bindings/check_*.py``; they run in a process that finds the libraries.
 """
 
 from __future__ import annotations
@@ -39,9 +39,24 @@ def environment(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 def test_the_backend_fits_the_bindings(environment: dict[str, str]) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", "-o", "addopts="]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--no-header",
+        "-o",
+        "addopts=",
+    ]
     command += ["-o", "python_files=check_*.py", "-o", "pythonpath=", "--import-mode=importlib"]
     result = subprocess.run(
-        [*command, str(HERE / "bindings")], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+        [*command, str(HERE / "bindings")],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]

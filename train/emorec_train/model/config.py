@@ -21,22 +21,29 @@ CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD: Final = (0.26862954, 0.26130258, 0.27577711)
 """CLIP's own channel standard deviations."""
 
+RESNET_POOL_RATIO: Final = 32
+"""Width of a CLIP ResNet's last stage relative to its stem's."""
+
+RESNET_STRIDE: Final = 32
+"""Pixels from one position of its last stage to the next."""
+
 Mode = Literal["both", "visual", "audio", "concat", "visual_queries", "audio_queries"]
 """Which streams the fusion takes and who queries whom; all but ``both`` are ablations."""
 
 
 class VisionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """CLIP's visual tower, an open_clip ``VisionTransformer``; the defaults are ViT-B/32.
+    """CLIP's visual tower, one of open_clip's two kinds; the defaults are ViT-B/32.
 
     Attributes:
         pretrained: open_clip ``model:tag`` whose weights a new model starts from; empty for random weights.
             The architecture below must be that model's; a checkpoint needs neither.
         image_size: Side of the square crop in pixels.
-        patch_size: Side of a patch in pixels.
-        width: Width of the transformer.
-        layers: Transformer blocks.
-        heads: Attention heads.
-        mlp_ratio: Width of the MLP relative to ``width``.
+        patch_size: Side of a patch in pixels (transformer only).
+        width: Width of the transformer, or of the ResNet's stem.
+        layers: Blocks of the ``VisionTransformer``; four numbers make a ``ModifiedResNet`` with that many
+            blocks in each stage, which learns from scratch with far less data.
+        heads: Attention heads (of a ResNet: of its pooling).
+        mlp_ratio: Width of the MLP relative to ``width`` (transformer only).
         embed_dim: Width of the embedding, shared with the text tower.
         quick_gelu: Whether the activation is OpenAI's ``x * sigmoid(1.702 x)``.
     """
@@ -45,15 +52,19 @@ class VisionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     image_size: Positive = 224
     patch_size: Positive = 32
     width: Positive = 768
-    layers: Positive = 12
+    layers: Positive | tuple[Positive, Positive, Positive, Positive] = 12
     heads: Positive = 12
     mlp_ratio: Annotated[float, msgspec.Meta(gt=0.0)] = 4.0
     embed_dim: Positive = 512
     quick_gelu: bool = True
 
     def __post_init__(self) -> None:
-        _check_divides(self.heads, self.width, "vision heads", "width")
-        _check_divides(self.patch_size, self.image_size, "vision patch_size", "image_size")
+        if isinstance(self.layers, tuple):
+            _check_divides(self.heads, self.width * RESNET_POOL_RATIO, "vision heads", "pooled width")
+            _check_divides(RESNET_STRIDE, self.image_size, "ResNet stride", "vision image_size")
+        else:
+            _check_divides(self.heads, self.width, "vision heads", "width")
+            _check_divides(self.patch_size, self.image_size, "vision patch_size", "image_size")
 
 
 class TextConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -10,11 +10,11 @@ from open_clip.model import CLIPVisionCfg, _build_vision_tower
 from torch import Tensor, nn
 
 from emorec_rt.manifest import Vision
-from emorec_train.model.config import VisionConfig
+from emorec_train.model.config import RESNET_POOL_RATIO, VisionConfig
 
 
 class VisionEncoder(nn.Module):
-    """open_clip's ``VisionTransformer`` on uint8 crops.
+    """open_clip's ``VisionTransformer`` or ``ModifiedResNet`` on uint8 crops.
 
     Args:
         config: The tower's architecture.
@@ -49,11 +49,12 @@ class VisionEncoder(nn.Module):
 
 def vision_tower_config(config: VisionConfig) -> CLIPVisionCfg:
     """The same architecture in open_clip's words."""
+    pooled = config.width * RESNET_POOL_RATIO if isinstance(config.layers, tuple) else config.width
     return CLIPVisionCfg(
         image_size=config.image_size,
         patch_size=config.patch_size,
         width=config.width,
         layers=config.layers,
-        head_width=config.width // config.heads,
+        head_width=pooled // config.heads,
         mlp_ratio=config.mlp_ratio,
     )

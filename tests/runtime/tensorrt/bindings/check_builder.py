@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002, ARG005 - doubles take what the real ones take
 """The builder against doubles of the real classes: what it asks for, and each step refused in turn."""
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from typing import Any
 import pytest
 import tensorrt as trt
 from signatures import accepts, honest
-from simulated_cuda import SimulatedCuda
 
 from emorec_rt.engines.tensorrt import builder, timing_cache
 from emorec_rt.engines.tensorrt.cuda import current_device
@@ -19,12 +19,14 @@ from emorec_rt.engines.tensorrt.log import shared_log
 from emorec_rt.engines.tensorrt.options import BatchRange, BuildOptions
 from emorec_rt.errors import BundleError, EngineError
 from emorec_rt.manifest import TensorSpec
+from simulated_cuda import SimulatedCuda
 
 INPUTS = (
     TensorSpec(name="frames", dtype="uint8", shape=(-1, 4, 3)),
     TensorSpec(name="mask", dtype="float32", shape=(-1, 4)),
 )
 BATCH = BatchRange(1, 4, 8)
+PLAIN = BuildOptions()
 
 
 class World:
@@ -106,7 +108,7 @@ def world() -> World:
 
 @pytest.fixture
 def build(world: World, simulated: SimulatedCuda, monkeypatch: pytest.MonkeyPatch) -> Callable[..., bytes]:
-    def run(options: BuildOptions = BuildOptions(), **arguments: Any) -> bytes:
+    def run(options: BuildOptions = PLAIN, **arguments: Any) -> bytes:
         monkeypatch.setattr(builder, "import_tensorrt", world.module)
         return builder.build_plan(
             Path("m.onnx"), INPUTS, BATCH, options, device=current_device(), **arguments
@@ -194,8 +196,8 @@ def test_memory_shortage_is_told_apart(world: World, build: Callable[..., bytes]
 
 
 def test_null_from_the_real_builder_is_an_error(simulated: SimulatedCuda) -> None:
-    """The bindings themselves: the stand-in libraries give a null pointer, as a machine without a driver does."""
-    with pytest.raises(EngineError, match="starting TensorRT's builder: .*nvidia-smi"):
+    """The bindings themselves: the stand-in libraries give null pointers, as without a driver."""
+    with pytest.raises(EngineError, match=r"starting TensorRT's builder: .*nvidia-smi"):
         builder.build_plan(Path("m.onnx"), INPUTS, BATCH, BuildOptions(), device=current_device())
 
 
@@ -206,7 +208,7 @@ def test_a_null_parser_is_an_error(
         raise TypeError("pybind11::init(): factory function returned nullptr")
 
     monkeypatch.setattr(world, "_parser", null)
-    with pytest.raises(EngineError, match="creating the ONNX parser .*nullptr"):
+    with pytest.raises(EngineError, match=r"creating the ONNX parser .*nullptr"):
         build()
 
 

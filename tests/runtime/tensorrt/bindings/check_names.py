@@ -47,7 +47,9 @@ def _name(use: used_names.Use) -> str:
 def _look_up(use: used_names.Use) -> object:
     found: object = trt if use.owner == "TensorRT" else getattr(trt, use.owner)
     for member in use.path:
-        assert hasattr(found, member), f"{use.where}: {use.owner}.{'.'.join(use.path)} is not in {trt.__version__}"
+        assert hasattr(found, member), (
+            f"{use.where}: {use.owner}.{'.'.join(use.path)} is not in {trt.__version__}"
+        )
         found = getattr(found, member)
     return found
 

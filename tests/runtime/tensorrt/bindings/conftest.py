@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from simulated_cuda import SimulatedCuda
 
 from emorec_rt.engines.tensorrt import api, cuda, log, memory
+from simulated_cuda import SimulatedCuda
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import inspect
 import re
 from collections.abc import Callable
 from typing import Any
-from unittest.mock import NonCallableMagicMock, create_autospec
 
 LINE = re.compile(r"^(?:\d+\. )?(\w+)\((.*)\) -> (.+)$")
 SIMPLE: dict[str, Callable[[object], bool]] = {
@@ -23,11 +22,8 @@ SIMPLE: dict[str, Callable[[object], bool]] = {
 
 def overloads(method: Any) -> list[inspect.Signature]:
     """The signatures that a method takes, ``self`` left out; empty for what is no method."""
-    found = []
-    for line in (getattr(method, "__doc__", None) or "").splitlines():
-        if (match := LINE.match(line)) and match[2] != "*args, **kwargs":
-            found.append(_signature(match[2], match[3]))
-    return found
+    matches = map(LINE.match, (getattr(method, "__doc__", None) or "").splitlines())
+    return [_signature(found[2], found[3]) for found in matches if found and found[2] != "*args, **kwargs"]
 
 
 def accepts(method: Any, count: int, keywords: tuple[str, ...]) -> bool:
@@ -40,38 +36,53 @@ def returns(method: Any) -> set[str]:
     return {str(signature.return_annotation).rsplit(".", 1)[-1] for signature in overloads(method)}
 
 
-def honest(cls: type, **results: Any) -> NonCallableMagicMock:
+def honest(cls: type, **results: Any) -> Any:
     """A double of a bound class that has its members and no others, and takes calls as the real one does.
+
+    Stricter than ``create_autospec``, which can't see the arguments of compiled methods and gives every call
+    a result that is true.
 
     Args:
         cls: The real class.
         results: By member: a value that the method returns or the property holds, or a function that
-            takes the call.
+            takes the call. Other members may be set, but neither called nor read before.
     """
-    double = create_autospec(cls, instance=True)
-    for name, result in results.items():
+    for name in results:
         assert hasattr(cls, name), f"{cls.__name__} has no {name}"
-        if signatures := overloads(getattr(cls, name)):
-            getattr(double, name).side_effect = _guard(f"{cls.__name__}.{name}", signatures, result)
-        else:
-            setattr(double, name, result)
-    for name in dir(cls):
-        if name not in results and not name.startswith("_") and overloads(getattr(cls, name)):
-            getattr(double, name).side_effect = _unexpected(f"{cls.__name__}.{name}")
-    return double
+    return _Double(cls, results)
+
+
+class _Double:
+    def __init__(self, cls: type, results: dict[str, Any]) -> None:
+        methods = {name: overloads(getattr(cls, name)) for name in results}
+        members = {
+            name: _guard(f"{cls.__name__}.{name}", methods[name], result) if methods[name] else result
+            for name, result in results.items()
+        }
+        vars(self).update(members, _cls=cls)
+
+    @property
+    def __class__(self) -> type:  # type: ignore[override]
+        return vars(self)["_cls"]  # type: ignore[no-any-return]
+
+    def __getattr__(self, name: str) -> Any:
+        cls = vars(self)["_cls"]
+        if not hasattr(cls, name):
+            raise AttributeError(f"{cls.__name__} has no {name}")
+        raise AssertionError(f"{cls.__name__}.{name} was not expected to be used")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not hasattr(vars(self)["_cls"], name):
+            raise AttributeError(f"{vars(self)['_cls'].__name__} has no {name}")
+        vars(self)[name] = value
 
 
 def _guard(name: str, signatures: list[inspect.Signature], result: Any) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
-        assert any(_fits(signature, args, kwargs) for signature in signatures), f"{name} takes no {args} {kwargs}"
+        assert any(_fits(signature, args, kwargs) for signature in signatures), (
+            f"{name} takes no {args} {kwargs}"
+        )
         return result(*args, **kwargs) if inspect.isfunction(result) or inspect.ismethod(result) else result
-
-    return call
-
-
-def _unexpected(name: str) -> Callable[..., Any]:
-    def call(*args: Any, **kwargs: Any) -> Any:
-        raise AssertionError(f"{name} was not expected to be called")
 
     return call
 

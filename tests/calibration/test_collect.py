@@ -1,0 +1,174 @@
+"""Collecting: what is observed, and which clips are refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+
+from emorec_calib.collect import CalibrationClip, collect, masked_feeds
+from emorec_calib.errors import CalibrationError
+from emorec_calib.observe import ObservingEngine, watched_tensors
+from emorec_calib.sanity import Witness
+from emorec_export.graphs import write_graph
+from emorec_rt.engines.ort import OrtEngine
+from emorec_rt.manifest import GRAPH_NAMES, GraphName, expected_tensors
+from emorec_rt.media.types import Frame, MediaItem, Samples
+from emorec_rt.window import Window
+from emorec_train.clips import ClipSpec
+from emorec_train.data import GeneratedClips
+from tiny_model import CONFIG, LABELS, tiny_graphs
+
+SPEC = CONFIG.preprocessing
+TENSORS = expected_tensors(SPEC, len(LABELS))
+PROGRAM = Path(__file__).parents[2] / "calibration" / "collect.py"
+CLIPS = GeneratedClips(LABELS, {"train": 3}, ClipSpec(seconds=2.0))
+Graphs = dict[GraphName, Path]
+
+
+@pytest.fixture(scope="module")
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> Graphs:
+    folder = tmp_path_factory.mktemp("graphs")
+    paths: Graphs = {name: folder / f"{name}.onnx" for name in GRAPH_NAMES}
+    for name, path in paths.items():
+        write_graph(tiny_graphs()[name], path)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[list[MediaItem]]:
+    return [list(CLIPS.open(clip_id).items) for clip_id in CLIPS.clip_ids("train")]
+
+
+def _clips(drawn: list[list[MediaItem]]) -> Iterator[CalibrationClip]:
+    for index, items in enumerate(drawn):
+        yield CalibrationClip(str(index), items)
+
+
+def test_ranges_of_every_product(graphs: Graphs, drawn: list[list[MediaItem]]) -> None:
+    ranges = collect(graphs, SPEC, len(LABELS), _clips(drawn), source="generated", seed=5)
+    assert (ranges.clips, ranges.source, ranges.seed) == (("0", "1", "2"), "generated", 5)
+    assert ranges.preprocessing == SPEC
+    assert 100 <= ranges.graphs["vision"].samples <= 150
+    for name, path in graphs.items():
+        assert set(ranges.graphs[name].tensors) == set(watched_tensors(onnx.load(path)))
+    again = collect(graphs, SPEC, len(LABELS), _clips(drawn), source="generated", seed=5)
+    assert again == ranges
+
+
+def test_an_observed_graph_answers_as_it_did(graphs: Graphs) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    watched = ObservingEngine(graphs["vision"], *TENSORS["vision"], "minmax")
+    plain = OrtEngine(graphs["vision"], *TENSORS["vision"])
+    feeds = {"frames": frames}
+    expected, actual = plain.run(feeds)["embeddings"], watched.run(feeds)["embeddings"]
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+    found = watched.ranges()
+    normalised = (frames / 255.0 - SPEC.vision.mean) / SPEC.vision.std
+    assert found.samples == 3
+    assert found.tensors["vision/Transpose"].low == pytest.approx(normalised.min(), abs=1e-4)
+    assert found.tensors["vision/Transpose"].high == pytest.approx(normalised.max(), abs=1e-4)
+
+
+def _edited(
+    items: list[MediaItem], edit: Callable[[NDArray[np.generic]], NDArray[np.generic]]
+) -> Iterator[MediaItem]:
+    for item in items:
+        yield Samples(item.pts_seconds, edit(item.pcm)) if isinstance(item, Samples) else item
+
+
+def test_silence_noise_and_too_little_are_refused(graphs: Graphs, drawn: list[list[MediaItem]]) -> None:
+    rng = np.random.default_rng(0)
+
+    def refusal(clips: list[Iterator[MediaItem]]) -> str:
+        given = (CalibrationClip("x", items) for items in clips)
+        with pytest.raises(CalibrationError) as caught:
+            collect(graphs, SPEC, len(LABELS), given, source="media")
+        return str(caught.value)
+
+    assert "only 0 faces" in refusal([])
+    assert "only 50 faces, at least 100" in refusal([iter(drawn[0])])
+    silent = [_edited(items, np.zeros_like) for items in drawn]
+    assert "chunks of sound are constant" in refusal(silent)
+    noisy = [_edited(items, lambda pcm: rng.uniform(-1, 1, len(pcm)).astype(np.float32)) for items in drawn]
+    assert "chunks of sound look like random noise" in refusal(noisy)
+
+
+class _Echo:
+    inputs, outputs = TENSORS["vision"]
+
+    def run(self, feeds: dict[str, NDArray[np.uint8]]) -> dict[str, NDArray[np.float32]]:
+        return {"embeddings": np.zeros((len(feeds["frames"]), 16), np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("frames", "reason"),
+    [
+        (lambda rng: rng.integers(0, 256, (120, 32, 32, 3), dtype=np.uint8), "random noise"),
+        (lambda rng: np.full((120, 32, 32, 3), 90, np.uint8), "constant or alike"),
+        (lambda rng: np.repeat(_slope(1), 120, axis=0), "constant or alike"),
+        (lambda rng: _slope(99), "only 99 faces"),
+    ],
+)
+def test_frames_that_are_no_faces(
+    frames: Callable[[np.random.Generator], NDArray[np.uint8]], reason: str
+) -> None:
+    witness = Witness(_Echo(), 100, "faces")
+    witness.run({"frames": frames(np.random.default_rng(0))})
+    assert any(reason in complaint for complaint in witness.complaints())
+
+
+def test_varied_smooth_frames_are_fine() -> None:
+    witness = Witness(_Echo(), 100, "faces")
+    witness.run({"frames": _slope(120)})
+    assert not list(witness.complaints())
+
+
+def _slope(count: int) -> NDArray[np.uint8]:
+    ramp = np.arange(32)[None, None, :, None] * 4 + np.arange(count)[:, None, None, None]
+    return np.broadcast_to(ramp, (count, 32, 32, 3)).astype(np.uint8)
+
+
+def test_each_window_is_seen_without_each_stream() -> None:
+    ones = np.ones((2, 3), np.float32)
+    feeds = masked_feeds(Window(0, 2, 2, np.zeros(2), ones, ones[:, 0], ones, ones[:, 0]))
+    assert feeds["frame_mask"].sum(axis=1).tolist() == [2.0, 0.0, 2.0]
+    assert feeds["audio_mask"].sum(axis=1).tolist() == [2.0, 2.0, 0.0]
+    assert feeds["frame_embeddings"].sum(axis=(1, 2)).tolist() == [6.0, 0.0, 6.0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "CLIPS"),
+        (["{folder}"], 2, "no video files"),
+        (["{folder}", "--bundle", "{folder}/absent"], 2, "no video files"),
+        (["{folder}/../absent.mp4"], 2, "does not exist"),
+    ],
+)
+def test_program_errors(arguments: list[str], code: int, message: str, tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, str(PROGRAM), *(argument.format(folder=tmp_path) for argument in arguments)],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == code
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_frames_without_sound_are_refused(graphs: Graphs, drawn: list[list[MediaItem]]) -> None:
+    mute = (
+        CalibrationClip("x", [item for item in items if isinstance(item, Frame)], has_sound=False)
+        for items in drawn
+    )
+    with pytest.raises(CalibrationError, match="only 0 chunks of sound"):
+        collect(graphs, SPEC, len(LABELS), mute, source="media")

@@ -1,0 +1,163 @@
+"""Checkpoint to bundle, and the program around it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emorec_calib import ranges as ranges_file
+from emorec_calib.errors import CalibrationError
+from emorec_export import build as build_module
+from emorec_export.build import Console, Request, build
+from emorec_export.graphs import ExportError
+from emorec_rt.bundle import open_bundle
+from emorec_rt.engines import open_engine
+from emorec_rt.errors import UsageError
+from emorec_rt.manifest import GRAPH_NAMES
+from emorec_train.model.checkpoint import Checkpoint
+from tiny_model import CONFIG, LABELS, tiny_graphs
+
+PROGRAM = Path(__file__).parents[2] / "export" / "build_engine.py"
+QUICK = {"calibration_clips": 3, "test_clips": 1, "max_drop": 1.0}
+
+
+class Lines(list[str]):
+    """A console that remembers."""
+
+    def console(self) -> Console:
+        return Console(say=self.append, track=self.track)
+
+    def track(self, items: Iterable[Any], label: str, length: int) -> AbstractContextManager[Iterable[Any]]:
+        self.append(f"{label} {length}")
+        return nullcontext(items)
+
+
+@pytest.fixture(autouse=True)
+def exported_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkpoint's graphs are ``tiny_graphs``: exporting them again would only take time."""
+    monkeypatch.setattr(build_module, "export_graph", lambda name, *_: tiny_graphs()[name])
+
+
+@pytest.fixture(scope="module")
+def bundle_folder(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("engines") / "tiny"
+    build(checkpoint, Request(out=out, name="tiny", int8=True, notice="a test", **QUICK), Lines().console())
+    return out
+
+
+def test_the_runtime_takes_it(bundle_folder: Path) -> None:
+    bundle = open_bundle(bundle_folder)
+    assert bundle.manifest.labels == LABELS
+    assert bundle.manifest.preprocessing == CONFIG.preprocessing
+    assert bundle.manifest.notice == "a test"
+    for name in GRAPH_NAMES:
+        for precision in ("fp32", "int8"):
+            engine = open_engine(bundle, name, precision=precision, threads=1)
+            feeds = {spec.name: np.zeros((2, *spec.shape[1:]), spec.dtype) for spec in engine.inputs}
+            assert all(np.isfinite(values).all() for values in engine.run(feeds).values())
+
+
+def test_it_says_how_it_came_about(bundle_folder: Path) -> None:
+    manifest = open_bundle(bundle_folder).manifest
+    assert manifest.provenance["calibration"]["source"] == "generated"
+    assert manifest.provenance["calibration"]["samples"]["vision"] >= 100
+    assert len(manifest.provenance["checkpoint"]["vision.safetensors"]) == 64
+    chain = manifest.parity["variants"]["int8"]["chain"]
+    assert 0.9 <= chain["label_agreement"] <= 1.0
+    graphs = manifest.parity["variants"]["int8"]["graphs"]
+    assert all(graphs[name]["quantized_layers"] > 0 for name in GRAPH_NAMES)
+    assert manifest.parity["variants"]["fp32"]["chain"]["label_agreement"] == 1.0
+
+
+def test_its_ranges_serve_again(checkpoint: Checkpoint, bundle_folder: Path, tmp_path: Path) -> None:
+    ranges = bundle_folder / ranges_file.FILE_NAME
+    request = Request(out=tmp_path / "again", name="again", int8=True, ranges=ranges, **QUICK)
+    lines = Lines()
+    build(checkpoint, request, lines.console())
+    assert not any(line.startswith("calibrate") for line in lines)
+    for name in GRAPH_NAMES:
+        file = f"{name}.int8.onnx"
+        assert (tmp_path / "again" / file).read_bytes() == (bundle_folder / file).read_bytes()
+
+
+def test_stale_ranges_leave_nothing(checkpoint: Checkpoint, bundle_folder: Path, tmp_path: Path) -> None:
+    ranges = ranges_file.load(bundle_folder / ranges_file.FILE_NAME)
+    graphs = {**ranges.graphs}
+    graphs["audio"] = build_module.ranges_file.GraphRanges(graph_sha256="0" * 64, samples=1, tensors={})
+    stale = tmp_path / "stale.json"
+    ranges_file.dump(_replaced(ranges, graphs=graphs), stale)
+    request = Request(out=tmp_path / "out" / "x", name="x", int8=True, ranges=stale, **QUICK)
+    with pytest.raises(CalibrationError, match="stale: they were collected on another audio graph"):
+        build(checkpoint, request, Lines().console())
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def _replaced(ranges: ranges_file.Ranges, **fields: Any) -> ranges_file.Ranges:
+    import msgspec
+
+    return msgspec.structs.replace(ranges, **fields)
+
+
+def test_too_much_loss_leaves_nothing(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build_module, "failures", lambda _, max_drop: [f"lost over {max_drop}"])
+    lines = Lines()
+    request = Request(out=tmp_path / "x", name="x", test_clips=1, max_drop=0.03)
+    with pytest.raises(ExportError, match=r"nothing was written: lost over 0\.03"):
+        build(checkpoint, request, lines.console())
+    assert list(tmp_path.iterdir()) == []
+    assert any("whole chain" in line for line in lines), "the report is shown all the same"
+
+
+def test_a_checkpoint_of_recordings_asks_for_ranges(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    import dataclasses
+
+    import msgspec
+
+    record = msgspec.structs.replace(checkpoint.training, clips={"test": ["interview.mp4"]})
+    foreign = dataclasses.replace(checkpoint, training=record)
+    with pytest.raises(UsageError, match="records no generated test clips"):
+        build(foreign, Request(out=tmp_path / "x", name="x"), Lines().console())
+
+
+def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(PROGRAM), *map(str, arguments)],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--checkpoint", "{empty}"], 1, "run train/run.py"),
+        (["--calib", "ranges.json"], 2, "add --int8"),
+        (["--max-drop", "2"], 2, "--max-drop"),
+        (["--nonsense"], 2, "--nonsense"),
+    ],
+)
+def test_errors_are_one_line(arguments: list[str], code: int, message: str, tmp_path: Path) -> None:
+    result = _run(*(argument.format(empty=tmp_path) for argument in arguments))
+    assert result.returncode == code
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_foreign_output_folder_is_refused_before_any_work(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    result = _run("--checkpoint", checkpoint.folder, "--out", tmp_path)
+    assert result.returncode == 1
+    assert "is no bundle" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]

@@ -1,0 +1,66 @@
+"""A bundle appears whole or not at all, and takes the place of nothing but a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from emorec_export.bundle import new_bundle
+from emorec_rt.errors import OutputError
+
+
+def _write(folder: Path, text: str) -> None:
+    (folder / "manifest.json").write_text(text)
+
+
+def test_appears_at_the_end(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "engine"
+    with new_bundle(target) as folder:
+        _write(folder, "new")
+        assert not target.exists()
+    assert (target / "manifest.json").read_text() == "new"
+    assert [path.name for path in target.parent.iterdir()] == ["engine"]
+
+
+def _fail(target: Path, error: type[BaseException]) -> None:
+    with new_bundle(target) as folder:
+        _write(folder, "half")
+        raise error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError])
+def test_a_failure_leaves_nothing_and_keeps_the_old(tmp_path: Path, error: type[BaseException]) -> None:
+    target = tmp_path / "engine"
+    target.mkdir()
+    _write(target, "old")
+    with pytest.raises(error):
+        _fail(target, error)
+    assert (target / "manifest.json").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["engine"]
+
+
+def test_an_older_bundle_is_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "engine"
+    target.mkdir()
+    _write(target, "old")
+    (target / "vision.int8.onnx").write_bytes(b"old")
+    with new_bundle(target) as folder:
+        _write(folder, "new")
+    assert [path.name for path in target.iterdir()] == ["manifest.json"]
+
+
+def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "mother.txt").write_text("dear")
+    with pytest.raises(OutputError, match="is no bundle"), new_bundle(tmp_path / "letters"):
+        raise AssertionError
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="is no bundle"), new_bundle(tmp_path / "file"):
+        raise AssertionError
+
+
+def test_an_impossible_place_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="can't be written"), new_bundle(tmp_path / "file" / "engine"):
+        raise AssertionError

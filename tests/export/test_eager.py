@@ -1,0 +1,59 @@
+"""Rewritten modules give what the libraries' own give, and the originals stay as they were."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+from transformers import Wav2Vec2Config
+from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2Attention
+
+from emorec_export.eager import EagerAttention, plain
+from emorec_rt.signal import chunk_samples
+from emorec_train.model.build import Models
+
+
+def _inside(attention: nn.Module) -> nn.Module:
+    holder = plain(nn.ModuleDict({"attention": attention}))
+    assert isinstance(holder, nn.ModuleDict)
+    return holder["attention"]
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 12), (3, 7, 12), (2, 50, 12)])
+def test_torch_attention(shape: tuple[int, int, int]) -> None:
+    torch.manual_seed(0)
+    attention = nn.MultiheadAttention(12, 3, batch_first=True).eval()
+    nn.init.normal_(attention.in_proj_bias)
+    x = torch.randn(shape)
+    eager = _inside(attention)
+    assert isinstance(eager, EagerAttention)
+    torch.testing.assert_close(eager(x, x, x, need_weights=False)[0], attention(x, x, x)[0])
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 12), (3, 7, 12)])
+def test_transformers_attention(shape: tuple[int, int, int]) -> None:
+    torch.manual_seed(0)
+    attention = Wav2Vec2Attention(12, 3, config=Wav2Vec2Config(attn_implementation="eager")).eval()
+    x = torch.randn(shape)
+    eager = _inside(attention)
+    assert isinstance(eager, EagerAttention)
+    torch.testing.assert_close(eager(x)[0], attention(x)[0])
+
+
+def test_the_original_stays_as_it_was(models: Models) -> None:
+    before = {key: value.clone() for key, value in models.audio.state_dict().items()}
+    samples = torch.randn(2, chunk_samples(24))
+    expected = models.audio(samples)
+    copy = plain(models.audio)
+    assert not any(parametrize.is_parametrized(part) for part in copy.modules())
+    torch.testing.assert_close(copy(samples), expected)
+    after = models.audio.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    torch.testing.assert_close(models.audio(samples), expected, rtol=0.0, atol=0.0)
+
+
+def test_whole_vision_encoder(models: Models) -> None:
+    frames = torch.randint(0, 256, (3, 32, 32, 3), dtype=torch.uint8)
+    torch.testing.assert_close(plain(models.vision)(frames), models.vision(frames))

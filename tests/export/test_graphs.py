@@ -1,0 +1,163 @@
+"""Exported graphs against PyTorch, and what they must not contain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from emorec_export.graphs import OPSET, ExportError, check_graph, export_graph, write_graph
+from emorec_rt.engines.ort import OrtEngine
+from emorec_rt.manifest import GRAPH_NAMES, GraphName, TensorSpec, expected_tensors
+from emorec_train.features import TorchEngine
+from emorec_train.model.build import Models, build_models
+from emorec_train.presets import REFERENCE
+from tiny_model import CONFIG, LABELS
+
+TOLERANCE = 1e-4
+TENSORS = expected_tensors(CONFIG.preprocessing, len(LABELS))
+Graphs = dict[GraphName, onnx.ModelProto]
+
+
+def _feeds(inputs: tuple[TensorSpec, ...], batch: int, seed: int = 0) -> dict[str, NDArray[np.generic]]:
+    rng = np.random.default_rng(seed)
+    feeds: dict[str, NDArray[np.generic]] = {}
+    for spec in inputs:
+        shape = (batch, *spec.shape[1:])
+        if spec.dtype == "uint8":
+            feeds[spec.name] = rng.integers(0, 256, shape, dtype=np.uint8)
+        elif spec.name.endswith("mask"):
+            feeds[spec.name] = (rng.random(shape) < 0.7).astype(np.float32)
+        else:
+            feeds[spec.name] = rng.standard_normal(shape).astype(np.float32)
+    return feeds
+
+
+def _assert_same(name: GraphName, models: Models, path: Path, feeds: dict[str, NDArray[np.generic]]) -> None:
+    expected = TorchEngine(getattr(models, name), name, CONFIG.preprocessing, len(LABELS)).run(feeds)
+    actual = OrtEngine(path, *TENSORS[name], threads=1).run(feeds)
+    for output, values in expected.items():
+        np.testing.assert_allclose(actual[output], values, rtol=0.0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 7])
+@pytest.mark.parametrize("name", GRAPH_NAMES)
+def test_any_batch(name: GraphName, batch: int, models: Models, graph_files: dict[GraphName, Path]) -> None:
+    _assert_same(name, models, graph_files[name], _feeds(TENSORS[name][0], batch))
+
+
+def _nothing(feeds: dict[str, NDArray[np.generic]], *streams: str) -> None:
+    for name in feeds:
+        if name.startswith(streams):
+            feeds[name] = np.zeros_like(feeds[name])
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda feeds: _nothing(feeds, "frame"),
+        lambda feeds: _nothing(feeds, "audio"),
+        lambda feeds: _nothing(feeds, "frame", "audio"),
+    ],
+    ids=["no video", "no sound", "nothing"],
+)
+def test_masked_streams(
+    edit: Callable[[dict[str, NDArray[np.generic]]], None],
+    models: Models,
+    graph_files: dict[GraphName, Path],
+) -> None:
+    feeds = _feeds(TENSORS["fusion"][0], 3)
+    edit(feeds)
+    _assert_same("fusion", models, graph_files["fusion"], feeds)
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-6, 1.0])
+def test_silence_and_quiet_sound(level: float, models: Models, graph_files: dict[GraphName, Path]) -> None:
+    feeds = {"samples": _feeds(TENSORS["audio"][0], 2)["samples"] * np.float32(level)}
+    _assert_same("audio", models, graph_files["audio"], feeds)
+
+
+@pytest.mark.parametrize("name", GRAPH_NAMES)
+def test_nothing_dead_doubled_or_private(name: GraphName, exported: Graphs) -> None:
+    model = exported[name]
+    read = {tensor for node in model.graph.node for tensor in node.input}
+    assert {value.name for value in model.graph.initializer} <= read
+    contents = [
+        sha256(bytes(value.dims) + bytes([value.data_type]) + value.raw_data).digest()
+        for value in model.graph.initializer
+    ]
+    assert len(contents) == len(set(contents))
+    assert not model.functions
+    assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", OPSET)]
+    text = model.SerializeToString()
+    assert b".py" not in text
+    assert str(Path.home()).encode() not in text
+
+
+@pytest.mark.parametrize("name", GRAPH_NAMES)
+def test_names_are_the_modules(name: GraphName, exported: Graphs) -> None:
+    names = [node.name for node in exported[name].graph.node]
+    assert len(names) == len(set(names))
+    wanted = {
+        "vision": "visual.transformer.resblocks.0.mlp.c_fc/MatMul",
+        "audio": "wav2vec2.encoder.layers.0.feed_forward.output_dense/MatMul",
+        "fusion": "head.0/MatMul",
+    }
+    product = next(node for node in exported[name].graph.node if node.name == wanted[name])
+    assert product.input[1] == f"{wanted[name].removesuffix('/MatMul')}.weight"
+    assert exported[name].producer_name == "emorec"
+
+
+def test_no_scale_on_the_keys(exported: Graphs) -> None:
+    """The scale is in the queries' weights: nothing multiplies inside encoder attention."""
+    for name in ("vision", "audio"):
+        assert not any(
+            node.op_type in {"Mul", "Sqrt", "Div"} and "att" in node.name
+            for node in exported[name].graph.node
+        )
+
+
+def test_the_same_model_gives_the_same_bytes(
+    models: Models, exported: Graphs, graph_files: dict[GraphName, Path], tmp_path: Path
+) -> None:
+    again = export_graph("fusion", models.fusion, CONFIG.preprocessing, len(LABELS))
+    write_graph(again, tmp_path / "again.onnx")
+    assert (tmp_path / "again.onnx").read_bytes() == graph_files["fusion"].read_bytes()
+
+
+def test_foreign_shapes_and_dead_weights_are_refused(exported: Graphs) -> None:
+    inputs, outputs = TENSORS["fusion"]
+    with pytest.raises(ExportError, match="has inputs and outputs"):
+        check_graph(exported["fusion"], "fusion", inputs[:1], outputs)
+    model = onnx.ModelProto()
+    model.CopyFrom(exported["fusion"])
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(3, np.float32), "forgotten"))
+    with pytest.raises(ExportError, match="nothing reads: \\['forgotten'\\]"):
+        check_graph(model, "fusion", inputs, outputs)
+
+
+def test_full_size_encoders(tmp_path: Path) -> None:
+    """ViT-B/32 and wav2vec 2.0 base, random weights, shorter sound: the shapes that users run."""
+    spec = msgspec.structs.replace(
+        REFERENCE.model.preprocessing,
+        audio=msgspec.structs.replace(REFERENCE.model.preprocessing.audio, chunk_tokens=40, context_tokens=5),
+    )
+    torch.manual_seed(0)
+    config = msgspec.structs.replace(REFERENCE.model, preprocessing=spec)
+    full = build_models(config, pretrained=False)
+    tensors = expected_tensors(spec, len(config.labels))
+    for name in ("vision", "audio"):
+        path = tmp_path / f"{name}.onnx"
+        write_graph(export_graph(name, getattr(full, name), spec, len(config.labels)), path)
+        feeds = _feeds(tensors[name][0], 3)
+        expected = TorchEngine(getattr(full, name), name, spec).run(feeds)
+        actual = OrtEngine(path, *tensors[name]).run(feeds)
+        for output, values in expected.items():
+            np.testing.assert_allclose(actual[output], values, rtol=0.0, atol=TOLERANCE)
