@@ -3,7 +3,7 @@
     python benchmarks/real_material.py MEDIA [--bundle engines/mine]
 
 MEDIA is a folder with a ``labels.csv`` (columns ``file``, ``modality``, ``label_8class``; paths relative to
-the folder above it): here spoken clips of RAVDESS and nEMO and a few stills, which are not part of the project.
+the folder above it): spoken clips of RAVDESS and nEMO and some stills, which are not part of the project.
 A clip's answer is the class with the highest mean probability over its rows.
 """
 

@@ -161,37 +161,37 @@ class WindowBuilder:
 
     def _advance(self) -> None:
         """Emit every window that has become complete."""
+        T = self._spec.window.steps
         total = self._first + len(self._slots)
         while not self._done and self._next_end <= total:
-            if not self._emit_ending_at(self._next_end, settles=self._next_end - self._schedule.lookahead):
+            end = self._next_end
+            if not self._ready(max(end - T, 0), end):
                 return
             self._next_end += self._schedule.hop
+            self._emit_window(max(end - T, 0), end, settles=max(end - self._schedule.lookahead, 0))
         if self._finished and not self._done:
-            # The last window ends at the last step, so that no step sees less context than it could.
-            self._done = total == self._first or self._emit_ending_at(total, settles=total)
+            self._emit_last(max(total - T, self._first), total)
 
-    def _emit_ending_at(self, end: int, settles: int) -> bool:
-        """Emit the window that ends before step ``end``, if all of it is there."""
-        start = max(end - self._spec.window.steps, 0)
-        if not self._ready(start, end - start):
-            return False
-        self._emit_window(start, end - start, max(settles, 0))
-        return True
+    def _emit_last(self, start: int, total: int) -> None:
+        """The last window ends at the last step, so that no step sees less context than it could."""
+        if total > self._first and not self._ready(start, total):
+            return
+        self._done = True  # before the window leaves: whoever gets it may ask
+        if total > self._first:
+            self._emit_window(start, total, settles=total)
 
-    def _ready(self, start: int, count: int) -> bool:
-        slots = self._span(start, count)
+    def _ready(self, start: int, end: int) -> bool:
+        slots = self._slots[start - self._first : end - self._first]
         if any(slot.waiting for slot in slots):
             return False
         gap = slots[-1].time_seconds - slots[-2].time_seconds if len(slots) > 1 else 0.0
         until = slots[-1].time_seconds + min(gap, MAX_STEP_SECONDS)
         return self._tokens.ready(until, newest_seconds=self._slots[-1].time_seconds)
 
-    def _span(self, start: int, count: int) -> list[_Slot]:
-        return self._slots[start - self._first : start - self._first + count]
-
-    def _emit_window(self, start: int, count: int, settles: int) -> None:
+    def _emit_window(self, start: int, end: int, settles: int) -> None:
         T, per_step = self._spec.window.steps, self._spec.window.tokens_per_step
-        slots = self._span(start, count)
+        slots = self._slots[start - self._first : end - self._first]
+        count = end - start
         times = _padded_times([slot.time_seconds for slot in slots], T, self._default_period)
         embeddings = np.zeros((T, self._spec.vision.embedding_dim), np.float32)
         mask = np.zeros(T, np.float32)
@@ -211,8 +211,7 @@ class WindowBuilder:
     def _forget(self) -> None:
         """Drop steps that neither the next window nor the last one will take."""
         total = self._first + len(self._slots)
-        next_end = self._next_end + self._schedule.hop
-        keep_from = min(next_end, total) - self._spec.window.steps
+        keep_from = min(self._next_end, total) - self._spec.window.steps
         if keep_from > self._first:
             del self._slots[: keep_from - self._first]
             self._first = keep_from

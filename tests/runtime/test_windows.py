@@ -153,3 +153,23 @@ def test_sound_that_never_comes_is_given_up() -> None:
         builder.push(frame(k, k / 25))
     assert windows[-1].settles > 25 * 25
     assert not windows[-1].audio_mask.any()
+
+
+@pytest.mark.parametrize("count", [1, 12, 17, 22, 60])
+def test_the_builder_is_done_when_its_last_window_leaves(count: int) -> None:
+    spec = preprocessing()
+    done_at_window: list[bool] = []
+    builder = WindowBuilder(
+        spec,
+        file_schedule(spec),
+        Batcher(FakeVision(spec), 4),
+        Batcher(FakeAudio(spec), 4),
+        has_video=True,
+        has_sound=False,
+        emit=lambda _: done_at_window.append(builder.done),
+    )
+    for k in range(count):
+        builder.push(frame(k, k / 25, face=False))
+    builder.finish()
+    assert done_at_window[-1]
+    assert not any(done_at_window[:-1])

@@ -69,10 +69,19 @@ def _install(requirement: str, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         packages = Path(scratch) / "packages"
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
-        command += ["--disable-pip-version-check", "--target", str(packages), requirement]
+        command += [
+            "--disable-pip-version-check",
+            "--retries",
+            "1",
+            "--timeout",
+            "15",
+            "--target",
+            str(packages),
+            requirement,
+        ]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:
-            raise MissingError(f"pip can't install {requirement}: {result.stderr.strip()[-300:]}")
+            raise MissingError(f"pip can't install {requirement}: {result.stderr.strip().splitlines()[-1]}")
         (packages / "tensorrt").mkdir(exist_ok=True)
         (packages / "tensorrt" / "__init__.py").write_text(PACKAGE, encoding="utf-8")
         _settle(packages, target)

@@ -95,6 +95,19 @@ def test_no_gpu_is_one_line(simulated: SimulatedCuda, devices: int | None, reaso
     assert "\n" not in str(caught.value)
 
 
+def test_bindings_that_raise_without_a_driver_are_one_line_too(
+    simulated: SimulatedCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``cuda.cudart`` of cuda-python 12.6 does."""
+
+    def fail() -> None:
+        raise RuntimeError("Failed to dlopen libcuda.so.1")
+
+    monkeypatch.setattr(simulated, "cudaGetDeviceCount", fail)
+    with pytest.raises(NoGpuError, match=r"NVIDIA GPU: Failed to dlopen libcuda.so.1;"):
+        current_device()
+
+
 def test_a_device_is_described(simulated: SimulatedCuda) -> None:
     simulated.integrated = True
     device = current_device()

@@ -80,7 +80,10 @@ def current_device() -> Device:
         BackendUnavailableError: The CUDA bindings, the driver or the GPU are missing.
     """
     cuda: CudaRuntime = import_cuda_runtime()
-    error, count = cuda.cudaGetDeviceCount()
+    try:
+        error, count = cuda.cudaGetDeviceCount()
+    except RuntimeError as failure:  # cuda-python 12.6 raises where later ones return an error
+        raise NoGpuError(str(failure)) from failure
     if error != cuda.cudaError_t.cudaSuccess:
         raise NoGpuError(_reason(cuda, error))
     if not count:
