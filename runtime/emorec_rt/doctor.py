@@ -71,9 +71,11 @@ def _libraries() -> Iterator[Finding]:
 def _backends() -> Iterator[Finding]:
     yield _package("backend onnxruntime", "onnxruntime", "pip install 'emorec[cpu]'", required=True)
     yield _package("backend openvino", "openvino", "pip install 'emorec[openvino]'")
-    yield _package(
-        "backend tensorrt", "tensorrt", "pip install 'emorec[tensorrt]'; on a Jetson use JetPack's own"
-    )
+    from emorec_rt.engines.tensorrt import unavailable
+
+    reason = unavailable()
+    fix = "pip install 'emorec[tensorrt]'; on a Jetson use JetPack's own"
+    yield Finding("backend tensorrt", "optional" if reason else "ok", reason or "", fix if reason else "")
 
 
 def _package(name: str, module: str, fix: str, *, required: bool = False) -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -21,12 +22,12 @@ class Backend:
     """How to open a graph with one library.
 
     Attributes:
-        module: The library's import name.
         open: Loads a graph: file, its manifest entry, threads.
+        works: Whether ``auto`` may choose it on this machine.
     """
 
-    module: str
     open: Callable[[Path, Graph, int | None], Engine]
+    works: Callable[[], bool]
 
 
 def _onnxruntime(path: Path, graph: Graph, threads: int | None) -> Engine:
@@ -41,11 +42,28 @@ def _openvino(path: Path, graph: Graph, threads: int | None) -> Engine:
     return OpenVinoEngine(path, graph.inputs, graph.outputs, threads=threads)
 
 
+def _tensorrt(path: Path, graph: Graph, threads: int | None) -> Engine:  # noqa: ARG001 - no CPU threads
+    from emorec_rt.engines.tensorrt import open_tensorrt
+
+    return open_tensorrt(path, graph)
+
+
+def _tensorrt_works() -> bool:
+    from emorec_rt.engines.tensorrt import unavailable
+
+    return _installed("tensorrt") and unavailable() is None
+
+
+def _installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
 BACKENDS: Final[dict[str, Backend]] = {
-    "openvino": Backend("openvino", _openvino),
-    "onnxruntime": Backend("onnxruntime", _onnxruntime),
+    "tensorrt": Backend(_tensorrt, _tensorrt_works),
+    "openvino": Backend(_openvino, partial(_installed, "openvino")),
+    "onnxruntime": Backend(_onnxruntime, partial(_installed, "onnxruntime")),
 }
-"""By name, fastest first: ``auto`` takes the first whose library is installed."""
+"""By name, fastest first: ``auto`` takes the first that works on this machine."""
 
 
 def choose_backend(name: str = AUTO) -> str:
@@ -60,7 +78,7 @@ def choose_backend(name: str = AUTO) -> str:
     if name != AUTO:
         raise UsageError(f"unknown backend {name}; there are {AUTO}, {', '.join(BACKENDS)}")
     for candidate, backend in BACKENDS.items():
-        if importlib.util.find_spec(backend.module) is not None:
+        if backend.works():
             return candidate
     raise BackendUnavailableError(AUTO, "an inference library", "pip install 'emorec[cpu]'")
 

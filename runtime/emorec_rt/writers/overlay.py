@@ -20,8 +20,8 @@ MIN_SHORT_SIDE: Final = 360
 MAX_ENLARGEMENT: Final = 8
 _WHITE: Final = (255, 255, 255)
 _AMBER: Final = (255, 200, 100)
-_TROUGH: Final = (80, 80, 80)
-BACKGROUND: Final = 28
+_TROUGH: Final = (50, 50, 50)
+BACKGROUND: Final = 22
 """Grey level behind the bars."""
 
 # In sizes of text.

@@ -19,7 +19,7 @@ _YELLOW: Final[Colour] = (240, 228, 66)
 _BLUE: Final[Colour] = (0, 114, 178)
 _VERMILION: Final[Colour] = (213, 94, 0)
 _PURPLE: Final[Colour] = (204, 121, 167)
-_DARK: Final[Colour] = (85, 85, 85)
+_DARK: Final[Colour] = (102, 102, 102)
 
 _BY_NAME: Final[dict[str, Colour]] = {
     "neutral": GREY,

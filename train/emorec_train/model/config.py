@@ -52,7 +52,8 @@ class VisionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     image_size: Positive = 224
     patch_size: Positive = 32
     width: Positive = 768
-    layers: Positive | tuple[Positive, Positive, Positive, Positive] = 12
+    # Not a tuple of four: msgspec corrupts memory on a bounded int beside a tuple of fixed length.
+    layers: Positive | Annotated[tuple[Positive, ...], msgspec.Meta(min_length=4, max_length=4)] = 12
     heads: Positive = 12
     mlp_ratio: Annotated[float, msgspec.Meta(gt=0.0)] = 4.0
     embed_dim: Positive = 512
