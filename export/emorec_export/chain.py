@@ -11,7 +11,7 @@ from emorec_rt.decode import Stitcher
 from emorec_rt.engines.base import Engine
 from emorec_rt.faces import Crop, FaceCropper, FaceDetector
 from emorec_rt.manifest import GraphName, Preprocessing
-from emorec_rt.media.types import Frame, MediaItem
+from emorec_rt.media.types import Frame, MediaItem, Samples
 from emorec_rt.windows import iter_windows
 
 
@@ -48,8 +48,8 @@ def step_logits(
     """
     stitcher = Stitcher(spec.window.steps)
     settled = []
-    has_video = any(isinstance(item, Frame) for item in items)
-    has_sound = not all(isinstance(item, Frame) for item in items)
+    has_sound = any(isinstance(item, Samples) for item in items)
+    has_video = not all(isinstance(item, Samples) for item in items)
     for window in iter_windows(
         items,
         spec,

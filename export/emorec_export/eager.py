@@ -6,7 +6,7 @@
 - Parametrised weights (wav2vec 2.0's weight-normalised positional convolution) become plain weights:
   exporters would leave the normalisation in the graph.
 
-Shapes: ``B`` batch, ``L`` tokens, ``D`` width, ``H`` heads.
+Shapes: ``B`` batch, ``L`` tokens, ``D`` width, ``H`` heads, ``E`` width of an embedding.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import copy
 from typing import Any
 
 import torch
+from open_clip.modified_resnet import AttentionPool2d
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2Attention
@@ -40,13 +41,47 @@ class EagerAttention(nn.Module):
 
     def forward(self, x: Tensor, *_: Any, **__: Any) -> tuple[Tensor, None]:
         """Map ``[B, L, D]`` to ``[B, L, D]``."""
-        q, k, v = (self._split(part) for part in self.joint(x).chunk(3, dim=-1))  # [B, H, L, D/H]
-        weights = torch.softmax(torch.matmul(q, k.transpose(2, 3)), dim=-1)  # [B, H, L, L]
-        context = torch.matmul(weights, v).transpose(1, 2)  # [B, L, H, D/H]
-        return self.out(context.flatten(2)), None
+        q, k, v = self.joint(x).chunk(3, dim=-1)
+        return self.out(_attend(q, k, v, self.heads)), None
 
-    def _split(self, x: Tensor) -> Tensor:
-        return x.reshape(-1, x.shape[1], self.heads, x.shape[2] // self.heads).transpose(1, 2)
+
+class EagerPool(nn.Module):
+    """open_clip's ``AttentionPool2d`` written out: the mean position alone asks, for only its answer is used.
+
+    Args:
+        pool: The original.
+    """
+
+    positions: Tensor
+
+    def __init__(self, pool: AttentionPool2d) -> None:
+        super().__init__()
+        scale = (pool.q_proj.out_features // pool.num_heads) ** -0.5
+        self.query = _linear(pool.q_proj.weight * scale, pool.q_proj.bias * scale)
+        self.key = pool.k_proj
+        self.value = pool.v_proj
+        self.out = pool.c_proj
+        self.heads = pool.num_heads
+        self.register_buffer("positions", pool.positional_embedding.detach().clone())  # [1 + H W, D]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[B, D, H, W]`` to ``[B, E]``."""
+        tokens = x.flatten(2).transpose(1, 2)  # [B, H W, D]
+        tokens = torch.cat([tokens.mean(dim=1, keepdim=True), tokens], dim=1) + self.positions
+        q, k, v = self.query(tokens[:, :1]), self.key(tokens), self.value(tokens)
+        pooled: Tensor = self.out(_attend(q, k, v, self.heads).flatten(1))
+        return pooled
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+    """Attention of scaled queries ``[B, Q, D]`` to ``[B, L, D]``: ``[B, Q, D]``."""
+    q, k, v = (_split(part, heads) for part in (q, k, v))  # [B, H, ., D/H]
+    weights = torch.softmax(torch.matmul(q, k.transpose(2, 3)), dim=-1)  # [B, H, Q, L]
+    return torch.matmul(weights, v).transpose(1, 2).flatten(2)
+
+
+def _split(x: Tensor, heads: int) -> Tensor:
+    return x.reshape(-1, x.shape[1], heads, x.shape[2] // heads).transpose(1, 2)
 
 
 def plain(module: nn.Module) -> nn.Module:
@@ -58,6 +93,8 @@ def plain(module: nn.Module) -> nn.Module:
                 setattr(part, name, _from_torch(child))
             elif isinstance(child, Wav2Vec2Attention):
                 setattr(part, name, _from_transformers(child))
+            elif isinstance(child, AttentionPool2d):
+                setattr(part, name, EagerPool(child))
             elif parametrize.is_parametrized(child):
                 setattr(part, name, _unparametrized(child))
     return module
@@ -91,7 +128,11 @@ def _eager(weight: Tensor, bias: Tensor, out: nn.Linear, *, heads: int) -> Eager
     width = weight.shape[1]
     scale = torch.ones(3 * width)
     scale[:width] = (width // heads) ** -0.5
-    joint = nn.Linear(width, 3 * width)
-    joint.weight = nn.Parameter(weight * scale[:, None], requires_grad=False)
-    joint.bias = nn.Parameter(bias * scale, requires_grad=False)
-    return EagerAttention(joint, out, heads)
+    return EagerAttention(_linear(weight * scale[:, None], bias * scale), out, heads)
+
+
+def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    linear = nn.Linear(weight.shape[1], weight.shape[0])
+    linear.weight = nn.Parameter(weight.detach(), requires_grad=False)
+    linear.bias = nn.Parameter(bias.detach(), requires_grad=False)
+    return linear

@@ -19,6 +19,7 @@ from onnx import ModelProto, NodeProto
 from emorec_rt import __version__
 
 _SCOPES_KEY: Final = "pkg.torch.onnx.name_scopes"
+_WEIGHT: Final = ".weight"
 _ANONYMOUS: Final = re.compile(r"val_\d+")
 
 
@@ -68,7 +69,12 @@ def _node_names(model: ModelProto) -> dict[str, str]:
 
 
 def _scope(node: NodeProto) -> str:
-    """Path of the module that a node comes from; empty for the outermost and where the exporter lost it."""
+    """Path of the module that a node comes from; empty for the outermost and where the exporter lost it.
+
+    A convolution that has swallowed its batch norm carries the norm's notes, but its own weight.
+    """
+    if node.op_type == "Conv" and node.input[1].endswith(_WEIGHT):
+        return str(node.input[1]).removesuffix(_WEIGHT)
     notes = {note.key: note.value for note in node.metadata_props}
     scopes = ast.literal_eval(notes.get(_SCOPES_KEY, "[]"))
     return str(scopes[-2]) if len(scopes) > 1 and scopes[0] == "" else ""

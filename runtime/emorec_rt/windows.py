@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 
 from emorec_rt.batching import Batcher
 from emorec_rt.engines.base import Engine
-from emorec_rt.faces import FaceCropper
+from emorec_rt.faces import Crop, FaceCropper
 from emorec_rt.manifest import Preprocessing
-from emorec_rt.media.types import Frame, MediaItem, Samples
+from emorec_rt.media.types import Frame, MediaItem, MissingFrame, Samples
 from emorec_rt.schedule import file_schedule
 from emorec_rt.window import CroppedFrame, Window
 from emorec_rt.window_builder import WindowBuilder
@@ -65,7 +65,9 @@ def iter_windows(
 
 
 def cropped(item: MediaItem, cropper: FaceCropper) -> CroppedFrame | Samples:
-    """Reduce a frame to its face; sound passes."""
+    """Reduce a frame to its face; a missing frame has none, and sound passes."""
     if isinstance(item, Frame):
         return CroppedFrame(item.index, item.pts_seconds, cropper.process(item))
+    if isinstance(item, MissingFrame):
+        return CroppedFrame(item.index, item.pts_seconds, Crop(None, None, 0.0))
     return item

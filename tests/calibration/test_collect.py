@@ -12,7 +12,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from emorec_calib.collect import CalibrationClip, collect, masked_feeds
+from emorec_calib.collect import CalibrationClip, collect, masked_feeds, media_clips
 from emorec_calib.errors import CalibrationError
 from emorec_calib.observe import ObservingEngine, watched_tensors
 from emorec_calib.sanity import Witness
@@ -111,9 +111,9 @@ class _Echo:
     ("frames", "reason"),
     [
         (lambda rng: rng.integers(0, 256, (120, 32, 32, 3), dtype=np.uint8), "random noise"),
-        (lambda rng: np.full((120, 32, 32, 3), 90, np.uint8), "constant or alike"),
-        (lambda rng: np.repeat(_slope(1), 120, axis=0), "constant or alike"),
-        (lambda rng: _slope(99), "only 99 faces"),
+        (lambda _: np.full((120, 32, 32, 3), 90, np.uint8), "constant or alike"),
+        (lambda _: np.repeat(_slope(1), 120, axis=0), "constant or alike"),
+        (lambda _: _slope(99), "only 99 faces"),
     ],
 )
 def test_frames_that_are_no_faces(
@@ -172,3 +172,10 @@ def test_frames_without_sound_are_refused(graphs: Graphs, drawn: list[list[Media
     )
     with pytest.raises(CalibrationError, match="only 0 chunks of sound"):
         collect(graphs, SPEC, len(LABELS), mute, source="media")
+
+
+def test_recordings(graphs: Graphs, media_root: Path) -> None:
+    files = sorted((media_root / "faces").rglob("*.mp4"))[:8]
+    ranges = collect(graphs, SPEC, len(LABELS), media_clips(files), source="media")
+    assert ranges.clips == tuple(file.name for file in files)
+    assert all(graph.samples > 0 for graph in ranges.graphs.values())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from open_clip.modified_resnet import AttentionPool2d
 from torch import nn
 from torch.nn.utils import parametrize
 from transformers import Wav2Vec2Config
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2Attention
 
-from emorec_export.eager import EagerAttention, plain
+from emorec_export.eager import EagerAttention, EagerPool, plain
 from emorec_rt.signal import chunk_samples
 from emorec_train.model.build import Models
 
@@ -52,6 +53,18 @@ def test_the_original_stays_as_it_was(models: Models) -> None:
     assert before.keys() == after.keys()
     assert all(torch.equal(before[key], after[key]) for key in before)
     torch.testing.assert_close(models.audio(samples), expected, rtol=0.0, atol=0.0)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_attention_pool(batch: int) -> None:
+    torch.manual_seed(0)
+    pool = AttentionPool2d(3, 16, 4, 5).eval()
+    for part in (pool.q_proj, pool.k_proj, pool.v_proj, pool.c_proj):
+        nn.init.normal_(part.bias)
+    x = torch.randn(batch, 16, 3, 3)
+    eager = _inside(pool)
+    assert isinstance(eager, EagerPool)
+    torch.testing.assert_close(eager(x), pool(x))
 
 
 def test_whole_vision_encoder(models: Models) -> None:

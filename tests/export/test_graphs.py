@@ -12,12 +12,15 @@ import onnx
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from emorec_export.graphs import OPSET, ExportError, check_graph, export_graph, write_graph
 from emorec_rt.engines.ort import OrtEngine
 from emorec_rt.manifest import GRAPH_NAMES, GraphName, TensorSpec, expected_tensors
 from emorec_train.features import TorchEngine
 from emorec_train.model.build import Models, build_models
+from emorec_train.model.config import VisionConfig
+from emorec_train.model.vision import VisionEncoder
 from emorec_train.presets import REFERENCE
 from tiny_model import CONFIG, LABELS
 
@@ -141,6 +144,26 @@ def test_foreign_shapes_and_dead_weights_are_refused(exported: Graphs) -> None:
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(3, np.float32), "forgotten"))
     with pytest.raises(ExportError, match="nothing reads: \\['forgotten'\\]"):
         check_graph(model, "fusion", inputs, outputs)
+
+
+def test_resnet_tower(tmp_path: Path) -> None:
+    """Batch norms end up in the convolutions, which keep their names."""
+    torch.manual_seed(0)
+    config = VisionConfig(image_size=32, width=8, layers=(1, 1, 1, 1), heads=4, embed_dim=16)
+    encoder = VisionEncoder(config, CONFIG.preprocessing.vision).eval()
+    for part in encoder.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            for tensor in (part.weight, part.bias, part.running_mean, part.running_var):
+                nn.init.uniform_(tensor, 0.5, 1.5)
+    model = export_graph("vision", encoder, CONFIG.preprocessing, len(LABELS))
+    assert not any(node.op_type == "BatchNormalization" for node in model.graph.node)
+    names = {node.name for node in model.graph.node}
+    assert {"visual.conv1/Conv", "visual.layer2.0.downsample.0/Conv", "visual.attnpool.out/Gemm"} <= names
+    write_graph(model, tmp_path / "resnet.onnx")
+    feeds = _feeds(TENSORS["vision"][0], 3)
+    expected = TorchEngine(encoder, "vision", CONFIG.preprocessing).run(feeds)["embeddings"]
+    actual = OrtEngine(tmp_path / "resnet.onnx", *TENSORS["vision"]).run(feeds)["embeddings"]
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=TOLERANCE)
 
 
 def test_full_size_encoders(tmp_path: Path) -> None:

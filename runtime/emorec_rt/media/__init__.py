@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from emorec_rt.media.limits import MediaLimits
 from emorec_rt.media.reader import MediaReader, open_media
-from emorec_rt.media.types import Frame, MediaItem, Samples
+from emorec_rt.media.types import Frame, MediaItem, MissingFrame, Samples
 
-__all__ = ["Frame", "MediaItem", "MediaLimits", "MediaReader", "Samples", "open_media"]
+__all__ = ["Frame", "MediaItem", "MediaLimits", "MediaReader", "MissingFrame", "Samples", "open_media"]

@@ -10,9 +10,11 @@ from __future__ import annotations
 import io
 import re
 import stat
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Final, NoReturn
+from types import MappingProxyType
+from typing import Final, NoReturn, Protocol
 
 import av
 import av.error
@@ -30,13 +32,37 @@ SELF_CONTAINED_FORMATS: Final = (
     # sound
     "wav,w64,aiff,au,caf,flac,mp3,aac,loas,ac3,eac3,dts,truehd,mlp,amr,amrnb,amrwb,ape,tta,tak,wv,mpc,mpc8,voc,"
     # pictures
-    "png_pipe,jpeg_pipe,jpegls_pipe,jpegxl_pipe,webp_pipe,bmp_pipe,tiff_pipe,ppm_pipe,pgm_pipe,gif,apng"
+    "png_pipe,jpeg_pipe,jpegls_pipe,jpegxl_pipe,webp_pipe,bmp_pipe,tiff_pipe,ppm_pipe,pgm_pipe,gif,apng,"
+    # pictures one after the other, as network cameras send them
+    "mpjpeg"
 )
 """FFmpeg's names of the demuxers that are accepted: none of them reads another file."""
 
 READ_BYTES: Final = 64 * 1024
+OPEN_ERRORS: Final = (av.error.FFmpegError, OSError, ValueError, RuntimeError)
+"""What opening a container can raise."""
+
+PICTURE_SUFFIXES: Final = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+)
 _HEADERLESS: Final = frozenset({".yuv", ".rgb", ".raw", ".pcm"})
 _MPEG4_BOX: Final = b"ftyp"
+
+
+class ByteSource(Protocol):
+    """A file object for FFmpeg.
+
+    Attributes:
+        name: What FFmpeg takes for the file's name.
+    """
+
+    name: str
+
+    def read(self, size: int, /) -> bytes:
+        """Read up to ``size`` bytes, none at the end."""
+
+    def close(self) -> None:
+        """Close the file."""
 
 
 class LocalFile:
@@ -47,7 +73,7 @@ class LocalFile:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb", buffering=0)
-        self.name = "media" + (path.suffix if re.fullmatch(r"\.[A-Za-z0-9]{1,5}", path.suffix) else "")
+        self.name = neutral_name(path.suffix)
 
     def read(self, size: int) -> bytes:
         """Read up to ``size`` bytes, none at the end."""
@@ -66,6 +92,15 @@ class LocalFile:
         self._file.close()
 
 
+def neutral_name(suffix: str) -> str:
+    """Name for FFmpeg that tells nothing but a plain suffix.
+
+    Pictures lose theirs: by it FFmpeg would take them for a numbered sequence of files.
+    """
+    plain = re.fullmatch(r"\.[A-Za-z0-9]{1,5}", suffix) and suffix.lower() not in PICTURE_SUFFIXES
+    return f"media{suffix if plain else ''}"
+
+
 def open_container(path: Path, limits: MediaLimits) -> InputContainer:
     """Open ``path`` with FFmpeg, closed to everything else.
 
@@ -73,19 +108,36 @@ def open_container(path: Path, limits: MediaLimits) -> InputContainer:
         MediaError: It is no readable local file or no media of an accepted format.
     """
     check_local_file(path)
-    av.logging.set_level(None)  # a log callback into Python can deadlock with decoding threads
     try:
-        return av.open(
-            LocalFile(path),
-            mode="r",
-            options={"max_pixels": str(limits.max_pixels)},
-            container_options={"protocol_whitelist": "none", "format_whitelist": SELF_CONTAINED_FORMATS},
-            metadata_errors="replace",
-            buffer_size=READ_BYTES,
-            io_open=_refuse_other_files,
-        )
-    except (av.error.FFmpegError, OSError, ValueError, RuntimeError) as error:
+        return open_bytes(LocalFile(path), limits)
+    except OPEN_ERRORS as error:
         raise MediaError(path, _reason(path, error)) from error
+
+
+def open_bytes(
+    file: ByteSource, limits: MediaLimits, container_options: Mapping[str, str] = MappingProxyType({})
+) -> InputContainer:
+    """Open a file object with FFmpeg, closed to everything else.
+
+    Args:
+        file: Where bytes come from; without ``seek`` and ``tell`` it is read once, front to back.
+        limits: What is refused before memory is taken.
+        container_options: Further options of the demuxer.
+
+    Raises:
+        OPEN_ERRORS: It is no media of an accepted format, or can't be read.
+    """
+    av.logging.set_level(None)  # a log callback into Python can deadlock with decoding threads
+    locks = {"protocol_whitelist": "none", "format_whitelist": SELF_CONTAINED_FORMATS}
+    return av.open(
+        file,
+        mode="r",
+        options={"max_pixels": str(limits.max_pixels)},
+        container_options={**container_options, **locks},
+        metadata_errors="replace",
+        buffer_size=READ_BYTES,
+        io_open=_refuse_other_files,
+    )
 
 
 def check_local_file(path: Path) -> None:

@@ -19,11 +19,19 @@ DisplayMatrix = tuple[int, int, int, int]
 
 def display_matrix(frame: VideoFrame) -> DisplayMatrix:
     """Read the linear part of a frame's display matrix (ISO/IEC 14496-12, tkhd), identity without one."""
-    data = cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
+    try:
+        data = cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
+    except ValueError:  # PyAV lists none of a frame's side data where it doesn't know one, such as EXIF
+        return _turned(frame.rotation)
     if data is None or data.buffer_size < _MATRIX_BYTES:
         return IDENTITY
     a, b, _u, c, d, _v, _x, _y, _w = struct.unpack("=9i", bytes(data)[:_MATRIX_BYTES])
     return a, b, c, d
+
+
+def _turned(degrees: float) -> DisplayMatrix:
+    """The matrix of a counterclockwise turn, to the nearest quarter."""
+    return ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))[round(degrees / 90) % 4]
 
 
 def upright(pixels: NDArray[np.uint8], matrix: DisplayMatrix) -> NDArray[np.uint8]:

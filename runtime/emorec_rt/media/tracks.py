@@ -24,7 +24,7 @@ _STILLS: Final = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 def choose_video(
-    container: InputContainer, path: Path, limits: MediaLimits, threads: int
+    container: InputContainer, source: str | Path, limits: MediaLimits, threads: int
 ) -> VideoStream | None:
     """Pick the video track: not empty, then the default one, then the largest, then the first.
 
@@ -39,7 +39,7 @@ def choose_video(
         width, height = stream.codec_context.width, stream.codec_context.height
         if width * height > limits.max_pixels:
             reason = f"the picture has {width}x{height} pixels, over the limit of {limits.max_pixels} pixels"
-            raise MediaError(path, reason)
+            raise MediaError(source, reason)
         stream.codec_context.thread_type = "AUTO"
         stream.codec_context.thread_count = threads
         stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}

@@ -24,6 +24,21 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class MissingFrame:
+    """A frame that should be there and isn't: a gap in a numbered sequence, a picture that can't be read.
+
+    It has its row all the same.
+
+    Attributes:
+        index: Its position among the frames, the missing ones counted.
+        pts_seconds: Its presentation time in seconds.
+    """
+
+    index: int
+    pts_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Samples:
     """A run of sound without a gap inside.
 
@@ -36,4 +51,4 @@ class Samples:
     pcm: NDArray[np.float32]
 
 
-MediaItem = Frame | Samples
+MediaItem = Frame | MissingFrame | Samples
