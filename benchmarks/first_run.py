@@ -65,6 +65,18 @@ def run(arguments: list[str]) -> Run:
     return Run(time.perf_counter() - started, usage.ru_maxrss / 1024, first_row)
 
 
+def transcript() -> str:
+    """What the README's first command prints, and the first lines that it writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [str(Path(sys.executable).parent / "emorec-rt"), "examples/demo.mp4", "--out"]
+        preds = Path(folder) / "preds.txt"
+        done = subprocess.run(
+            [*command, str(preds)], cwd=DEMO.parents[1], capture_output=True, text=True, check=True
+        )
+        head = preds.read_text(encoding="utf-8").splitlines()[:4]
+    return "\n".join([done.stderr.strip(), "$ head -4 preds.txt", *head])
+
+
 def repeat_clip(source: Path, target: Path, times: int) -> float:
     """Copy a clip's packets ``times`` times, one after the other; return the new length in seconds."""
     with av.open(str(source)) as reader, av.open(str(target), "w") as writer:
@@ -126,7 +138,8 @@ def main(runs: int) -> None:
     for figure in figures:
         mark = "ok" if figure.holds else "MISSED"
         click.echo(f"{figure.name:45} {figure.value:9.2f} {figure.unit:12} limit {figure.limit:8} {mark}")
-    click.echo(f"saved {save('first_run', {'figures': [vars(figure) for figure in figures]})}")
+    result = {"figures": [vars(figure) for figure in figures], "transcript": transcript()}
+    click.echo(f"saved {save('first_run', result)}")
     if not all(figure.holds for figure in figures):
         raise SystemExit(1)
 

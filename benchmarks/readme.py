@@ -27,6 +27,11 @@ def first_run(result: dict[str, Any]) -> str:
     return "\n".join(["| demo bundle | measured | limit |", "|---|---|---|", *rows, "", _machine(result)])
 
 
+def demo(result: dict[str, Any]) -> str:
+    """What the first command prints."""
+    return f"```\n{result['transcript']}\n```"
+
+
 def training(result: dict[str, Any]) -> str:
     """Macro F1 by stream and seed."""
     rows = [
@@ -54,11 +59,13 @@ def real_material(result: dict[str, Any]) -> str:
     return "\n".join([*head, *rows])
 
 
-TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
-    "first_run": first_run,
-    "training": training,
-    "real_material": real_material,
+TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "demo": ("first_run", demo),
+    "first_run": ("first_run", first_run),
+    "training": ("training", training),
+    "real_material": ("real_material", real_material),
 }
+"""By the name of the README's block: the measurement that it shows, and how."""
 
 
 def _machine(result: dict[str, Any]) -> str:
@@ -68,8 +75,8 @@ def _machine(result: dict[str, Any]) -> str:
 
 def filled(text: str) -> str:
     """The README with every table made anew; a table without a measurement is left empty."""
-    for name, table in TABLES.items():
-        path = RESULTS / f"{name}.json"
+    for name, (measurement, table) in TABLES.items():
+        path = RESULTS / f"{measurement}.json"
         body = table(json.loads(path.read_text(encoding="utf-8"))) + "\n" if path.is_file() else ""
         block = re.compile(rf"(<!-- table:{name} -->\n).*?(<!-- end -->)", re.DOTALL)
         text = block.sub(lambda match, body=body: match[1] + body + match[2], text)  # type: ignore[misc]

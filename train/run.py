@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
     help="Folder of the checkpoint.  [default: runs/PRESET]",
 )
 @click.option(
-    "--clips", type=click.IntRange(min=2), help="Training clips; a quarter as many in each other split."
+    "--clips", type=click.IntRange(min=2), help="Training clips; a fifth as many in each other split."
 )
 @click.option(
     "--effort",

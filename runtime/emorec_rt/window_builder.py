@@ -184,8 +184,10 @@ class WindowBuilder:
         slots = self._slots[start - self._first : end - self._first]
         if any(slot.waiting for slot in slots):
             return False
-        gap = slots[-1].time_seconds - slots[-2].time_seconds if len(slots) > 1 else 0.0
-        until = slots[-1].time_seconds + min(gap, MAX_STEP_SECONDS)
+        last = self._default_period  # of a step that padding follows
+        if end - start == self._spec.window.steps > 1:
+            last = min(slots[-1].time_seconds - slots[-2].time_seconds, MAX_STEP_SECONDS)
+        until = slots[-1].time_seconds + last
         return self._tokens.ready(until, newest_seconds=self._slots[-1].time_seconds)
 
     def _emit_window(self, start: int, end: int, settles: int) -> None:

@@ -94,7 +94,7 @@ def same(a: list[Window], b: list[Window]) -> None:
             np.testing.assert_array_equal(array, other.feeds()[name])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=200)
 @given(
     gaps=st.lists(st.floats(0.005, 0.3), min_size=1, max_size=50),
     start=st.floats(-1, 2),

@@ -9,26 +9,22 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-SHIFT = 0.06
+SHIFT = 0.04
 """Largest shift of a crop as a share of its side; the detector's boxes jitter by about as much."""
 
 SCALE = 0.08
 """Largest relative change of a crop's size."""
 
-BLURRED = 0.25
-"""Share of the crops that are blurred."""
-
-CUTOUT = 0.25
-"""Side of the square that is cut out, as a share of the crop's."""
+CUTOUT = 0.3
+"""Largest side of the square that is cut out, as a share of the crop's."""
 
 
 def augment_frames(frames: Tensor, generator: Generator) -> Tensor:
     """Flip, move, blur, recolour and cut crops, uint8 ``[B, H, W, 3]`` to the same."""
-    x = frames.permute(0, 3, 1, 2).float() / 255.0
-    x = _move(x, generator)
-    x = _blur(x, generator)
-    x = _recolour(x, generator)
-    x = _cut_out(x, generator)
+    x = _recolour(_move(frames.permute(0, 3, 1, 2).float() / 255.0, generator), generator)
+    # One kind of damage for each quarter of the batch, whose order is random; the last stays as it is.
+    blurred, noisy, cut, rest = x.tensor_split(4)
+    x = torch.cat([_blur(blurred, generator), _noise(noisy, generator), _cut_out(cut, generator), rest])
     return (x.clamp(0.0, 1.0) * 255.0).round().byte().permute(0, 2, 3, 1)
 
 
@@ -57,21 +53,22 @@ def _move(x: Tensor, generator: Generator) -> Tensor:
     return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
-def _blur(x: Tensor, generator: Generator) -> Tensor:
-    """Blur the first ``BLURRED`` of the batch, whose order is random anyway."""
-    count = round(BLURRED * x.shape[0])
-    blurred = F.avg_pool2d(x[:count], 3, stride=1, padding=1, count_include_pad=False)
-    share = torch.rand(count, 1, 1, 1, generator=generator)
-    return torch.cat([torch.lerp(x[:count], blurred, share), x[count:]])
-
-
 def _recolour(x: Tensor, generator: Generator) -> Tensor:
     B = x.shape[0]
-    contrast = _uniform((B, 1, 1, 1), 0.7, 1.3, generator)
-    brightness = _uniform((B, 1, 1, 1), -0.15, 0.15, generator)
+    contrast = _uniform((B, 1, 1, 1), 0.75, 1.25, generator)
+    brightness = _uniform((B, 1, 1, 1), -0.1, 0.1, generator)
     colour = _uniform((B, 3, 1, 1), -0.07, 0.07, generator)
-    noise = _uniform((B, 1, 1, 1), 0.0, 0.04, generator) * torch.randn(x.shape, generator=generator)
-    return (x - 0.5) * contrast + 0.5 + brightness + colour + noise
+    return (x - 0.5) * contrast + 0.5 + brightness + colour
+
+
+def _blur(x: Tensor, generator: Generator) -> Tensor:
+    blurred = F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+    return torch.lerp(x, blurred, torch.rand(x.shape[0], 1, 1, 1, generator=generator))
+
+
+def _noise(x: Tensor, generator: Generator) -> Tensor:
+    level = _uniform((x.shape[0], 1, 1, 1), 0.0, 0.06, generator)
+    return x + level * torch.randn(x.shape, generator=generator)
 
 
 def _cut_out(x: Tensor, generator: Generator) -> Tensor:

@@ -69,7 +69,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Attributes:
         model: The configuration.
-        clips: Generated clips in the training split; validation and test have a quarter each.
+        clips: Generated clips in the training split; validation and test have a fifth of that each.
         clip_seconds: Length of a generated clip.
         vision: First stage, visual encoder.
         audio: First stage, audio encoder.
@@ -114,11 +114,11 @@ DEMO: Final = Preset(
         ),
         fusion=FusionConfig(width=64, head_width=64),
     ),
-    clips=360,
+    clips=300,
     clip_seconds=6.0,
-    vision=EncoderSettings(steps=600, batch=64, learning_rate=2e-3),
-    audio=EncoderSettings(steps=500, batch=8, learning_rate=1e-3),
-    fusion=FusionSettings(epochs=20, batch=32, learning_rate=2e-3),
+    vision=EncoderSettings(steps=500, batch=64, learning_rate=2e-3),
+    audio=EncoderSettings(steps=300, batch=8, learning_rate=1e-3),
+    fusion=FusionSettings(epochs=10, batch=32, learning_rate=2e-3),
 )
 """Small encoders of the same classes, from scratch on generated clips; made for two cores and minutes."""
 
@@ -131,7 +131,7 @@ REFERENCE: Final = Preset(
         audio=AudioConfig(pretrained="facebook/wav2vec2-base-960h"),
         fusion=FusionConfig(),
     ),
-    clips=360,
+    clips=300,
     clip_seconds=6.0,
     vision=EncoderSettings(steps=0, batch=64, learning_rate=1e-5),
     audio=EncoderSettings(steps=0, batch=8, learning_rate=1e-5),

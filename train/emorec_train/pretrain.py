@@ -1,7 +1,8 @@
 """First stage: small encoders from scratch. Full-size ones come pretrained and skip it.
 
-The visual encoder learns as CLIP does, against the class texts, from single frames; the audio encoder learns
-with a head of its own, which is thrown away. Neither can tell every class apart, by the design of the clips.
+Both learn from labels under a linear head, which is thrown away; beside it the visual encoder learns as CLIP
+does, against the class texts, which alone would take far longer. Neither can tell every class apart, by the
+design of the clips.
 """
 
 from __future__ import annotations
@@ -63,17 +64,16 @@ def train_vision(
 ) -> float:
     """Train both CLIP towers; they are frozen afterwards. Returns the last loss."""
     sampler, rng, generator = FrameSampler(records), np.random.default_rng(seed), _generator(seed)
-    log_scale = _Scale()
-    optimiser = _optimiser([vision, text, log_scale], settings)
+    head, log_scale = nn.Linear(vision.embed_dim, len(labels)), _Scale()
+    optimiser = _optimiser([vision, text, head, log_scale], settings)
 
     def loss_of(_step: int) -> Tensor:
         crops, targets = sampler.draw(settings.batch, rng)
         with torch.autocast("cpu", torch.bfloat16):
-            images = F.normalize(vision(augment_frames(crops, generator)).float(), dim=-1)
+            images = vision(augment_frames(crops, generator)).float()
             prototypes = text.prototypes(labels).float()
-        return step_cross_entropy(
-            log_scale.scale() * images @ prototypes.T, targets, label_smoothing=LABEL_SMOOTHING
-        )
+        similarities = log_scale.scale() * F.normalize(images, dim=-1) @ prototypes.T
+        return _classify(head(images), targets) + _classify(similarities, targets)
 
     vision.train()
     text.train()
@@ -142,7 +142,7 @@ def train_audio(
         samples, targets = sampler.draw(settings.batch, rng)
         with torch.autocast("cpu", torch.bfloat16):
             logits = head(audio(augment_sound(samples, generator)))
-        return step_cross_entropy(logits.float(), targets, label_smoothing=LABEL_SMOOTHING)
+        return _classify(logits.float(), targets)
 
     audio.train()
     loss = train_steps(tracked(range(settings.steps), "audio encoder", settings.steps), optimiser, loss_of)
@@ -159,6 +159,10 @@ class _Scale(nn.Module):
 
     def scale(self) -> Tensor:
         return self.log_scale.exp().clamp(max=LARGEST_SCALE)
+
+
+def _classify(logits: Tensor, targets: Tensor) -> Tensor:
+    return step_cross_entropy(logits, targets, label_smoothing=LABEL_SMOOTHING)
 
 
 def _optimiser(modules: Sequence[nn.Module], settings: EncoderSettings) -> Optimiser:

@@ -107,8 +107,8 @@ def train(run: Run) -> dict[Mode, Scores]:
 
 
 def generated_clips(preset: Preset) -> GeneratedClips:
-    """The preset's clips: validation and test have a quarter of the training clips each."""
-    held_out = max(2, preset.clips // 4)
+    """The preset's clips: validation and test have a fifth of the training clips each."""
+    held_out = max(2, preset.clips // 5)
     counts: dict[Split, int] = {"train": preset.clips, "validation": held_out, "test": held_out}
     return GeneratedClips(preset.model.labels, counts, ClipSpec(seconds=preset.clip_seconds))
 

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from emorec_rt.faces import Crop, FaceCropper
 from emorec_rt.manifest import Vision
-from emorec_rt.media.types import Frame, Samples
+from emorec_rt.media.types import Samples
 from emorec_rt.window import CroppedFrame
+from emorec_rt.windows import cropped
 from emorec_train.data import ClipSource
 from emorec_train.progress import tracked
 
@@ -88,11 +89,12 @@ def _record(source: ClipSource, spec: Vision, folder: Path, clip_id: str) -> Non
     crops: list[NDArray[np.uint8] | None] = []
     samples: list[Samples] = []
     for item in clip.items:
-        if isinstance(item, Frame):
-            times.append(item.pts_seconds)
-            crops.append(cropper.process(item).pixels)
+        reduced = cropped(item, cropper)
+        if isinstance(reduced, CroppedFrame):
+            times.append(reduced.pts_seconds)
+            crops.append(reduced.crop.pixels)
         else:
-            samples.append(item)
+            samples.append(reduced)
     _save(folder, clip_id, crops, spec.crop_size)
     np.savez(
         folder / f"{clip_id}.npz",

@@ -26,6 +26,7 @@ class VisionEncoder(nn.Module):
 
     def __init__(self, config: VisionConfig, spec: Vision) -> None:
         super().__init__()
+        self.embed_dim = config.embed_dim
         std = torch.tensor(spec.std)
         self.register_buffer("scale", 1.0 / (255.0 * std), persistent=False)
         self.register_buffer("shift", -torch.tensor(spec.mean) / std, persistent=False)
