@@ -2,10 +2,10 @@
 
     EMOREC_TEST_MEDIA=... python benchmarks/submission.py
 
-The material has names and frame counts of all 548 Aff-Wild2 videos, and the size of the test set (228 sequences,
-1,022,655 rows), but not its names: 228 real sequences are taken whose frames add up to exactly that. All 548 are
-measured too, to show how memory grows. Each figure is a whole process: writing, and ``train/check_submission.py``.
-The result goes to ``benchmarks/results/submission.json``.
+The material has names and frame counts of all 548 Aff-Wild2 videos, and the size of the test set (228
+sequences, 1,022,655 rows), but not its names: 228 real sequences are taken whose frames add up to exactly
+that. All 548 are measured too, to show how memory grows. Each figure is a whole process: writing, and
+``train/check_submission.py``. The result goes to ``benchmarks/results/submission.json``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Figure:
 
 
 def choose(counts: dict[str, int], sequences: int, rows: int) -> dict[str, int]:
-    """Real sequences whose frames add up to ``rows``: the first ones, and then the best swap until it fits."""
+    """Real sequences whose frames add up to ``rows``: the first, then the best swap until it fits."""
     names = list(counts)
     inside, outside = names[:sequences], names[sequences:]
     while gap := rows - sum(counts[name] for name in inside):

@@ -19,6 +19,7 @@ import click
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "runtime" / "emorec_rt" / "demo"
+DRAFT = "engines/demo"
 CLIP = ROOT / "examples" / "demo.mp4"
 SEED = 2_900_000
 """Of the demo clip: in the test split's range, beyond what training draws."""

@@ -3,7 +3,7 @@
     python train/check_submission.py preds.txt --template CVPR_6th_ABAW_Expr_test_set_example.txt
 
 In place of the template, a list with a line ``<video> <frames>`` for each video does too. Exit code 0:
-complete; 1: something is missing, doubled, out of order or out of range; 2: the call or the template is wrong.
+complete; 1: something is missing, doubled, out of order or out of range; 2: the call or template is wrong.
 """
 
 from __future__ import annotations

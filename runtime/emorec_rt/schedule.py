@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from emorec_rt.grid import DEFAULT_RATE_HZ
 from emorec_rt.manifest import Preprocessing
 
 LIVE_HOP_SECONDS = 0.2
@@ -52,13 +53,9 @@ def file_schedule(spec: Preprocessing) -> Schedule:
     )
 
 
-def live_schedule(spec: Preprocessing, rate_hz: float) -> Schedule:
-    """Causal windows: a row waits for a fraction of a second of future, and for no more.
-
-    Args:
-        spec: The bundle's preprocessing.
-        rate_hz: Steps a second.
-    """
+def live_schedule(spec: Preprocessing) -> Schedule:
+    """Causal windows: a row waits for a fraction of a second of future, and for no more."""
+    rate_hz = spec.grid.rate_hz or DEFAULT_RATE_HZ
     hop = max(round(LIVE_HOP_SECONDS * rate_hz), 1)
     right = min(LIVE_AUDIO_RIGHT_TOKENS, spec.audio.context_tokens)
     core = min(LIVE_AUDIO_CORE_TOKENS, spec.audio.chunk_tokens - right)

@@ -99,7 +99,7 @@ def test_a_camera_gets_its_units_with_the_chosen_folders(machine: Machine) -> No
     done = machine.setup("--yes", "--camera", "video0")
     assert done.returncode == 0, done.stderr
     unit = (machine.units / "emorec-camera@.service").read_text(encoding="utf-8")
-    assert f"ExecStart={machine.tmp_path}/opt/venv/bin/emorec-rt /dev/%I --live --out -" in unit
+    assert f"ExecStart={machine.tmp_path}/opt/venv/bin/emorec-rt /dev/%I --out -" in unit
     assert f"StandardOutput=append:{machine.tmp_path}/state/%i.jsonl" in unit
     assert "systemctl enable --now emorec-camera@video0.service emorec-camera-health@video0.timer" in list(
         machine.calls()

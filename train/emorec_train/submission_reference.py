@@ -93,7 +93,8 @@ def numbered_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     number = 0
     while line := file.readline(_LINE_BYTES):
         number += 1
-        yield number, line
+        too_long = len(line) == _LINE_BYTES and not line.endswith(b"\n")
+        yield number, line + b"\n" if too_long else line
         while len(line) == _LINE_BYTES and not line.endswith(b"\n"):
             line = file.readline(_LINE_BYTES)
 

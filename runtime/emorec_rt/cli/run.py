@@ -12,6 +12,7 @@ import click
 from emorec_rt.cli.console import say
 
 if TYPE_CHECKING:
+    from emorec_rt.recognizer import Recognizer
     from emorec_rt.session import Account, Session
 
 EXIT_FAILED = 1
@@ -91,9 +92,10 @@ def run(
 ) -> None:
     """Write the expression of the main face at every frame of each VIDEO.
 
-    VIDEO is a media file (sound alone works too) or a folder of them. Without --out or --out-dir, JSON
-    lines go to standard output. Exit code: 0 all done, 1 some inputs failed, 2 wrong usage, 141 the reader of
-    standard output has closed it.
+    VIDEO is a media file (sound alone works too), a folder of them or of numbered pictures, a camera
+    (/dev/video0), a stream (rtsp://, http://, udp://, tcp://), or - for standard input. Without --out or
+    --out-dir, JSON lines go to standard output. Exit code: 0 all done, 1 some inputs failed, 2 wrong usage,
+    141 the reader of standard output has closed it.
 
     \b
     emorec-rt talk.mp4 --out preds.txt
@@ -105,6 +107,7 @@ def run(
     from emorec_rt.inputs import plan
     from emorec_rt.recognizer import Options, Recognizer
     from emorec_rt.session import Session
+    from emorec_rt.sources import is_address
 
     jobs = plan(inputs, outs, out_dir, format_names)
     options = Options(
@@ -117,8 +120,11 @@ def run(
     opened = open_bundle(bundle)
     if opened.manifest.notice and not quiet:
         say(f"note: {opened.manifest.notice}")
-    session = Session(Recognizer(opened, options), jobs, complain=say, min_segment_seconds=min_segment)
+    recognizer = Recognizer(opened, options)
+    session = Session(recognizer, jobs, complain=say, min_segment_seconds=min_segment)
     signal.signal(signal.SIGTERM, _leave)
+    if any(is_address(job.source) for job in jobs):
+        _stop_on_signal(recognizer)
     account = _run(session, bar=not quiet and sys.stderr.isatty())
     if not quiet and not account.reader_gone:
         say(account.summary())
@@ -126,6 +132,18 @@ def run(
         raise SystemExit(EXIT_FAILED)
     if account.reader_gone:
         raise SystemExit(EXIT_READER_GONE)
+
+
+def _stop_on_signal(recognizer: Recognizer) -> None:
+    """The first signal ends a live source with all its finished rows; the next one ends the process."""
+
+    def stop(_number: int, _frame: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, _leave)
+        recognizer.stop()
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
 
 
 def _leave(number: int, _frame: object) -> NoReturn:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from av.audio.stream import AudioStream
@@ -16,6 +17,17 @@ from emorec_rt.media.sound import SoundDecoder
 from emorec_rt.media.tracks import choose_sound, choose_video, missing_track
 from emorec_rt.media.types import MediaItem
 from emorec_rt.media.video import FrameDecoder, stream_fps
+
+
+@dataclass(frozen=True, slots=True)
+class PacketCounts:
+    """How many frames or blocks of sound were decoded, and how many packets couldn't be."""
+
+    decoded: int = 0
+    damaged: int = 0
+
+    def __add__(self, other: PacketCounts) -> PacketCounts:
+        return PacketCounts(self.decoded + other.decoded, self.damaged + other.damaged)
 
 
 class TrackDecoders:
@@ -65,14 +77,27 @@ class TrackDecoders:
         rows = (decoder.packets.damaged_in_a_row for decoder in self._by_index.values())
         return min(rows) >= self._limits.max_damaged_in_a_row
 
-    def damage(self, source: str) -> list[str]:
+    @property
+    def counts(self) -> dict[str, PacketCounts]:
+        """How the packets of each track, ``video`` and ``sound``, have done so far."""
+        decoders = (("video", self.frames), ("sound", self.sound))
+        return {
+            name: PacketCounts(decoder.packets.decoded, decoder.packets.damaged)
+            for name, decoder in decoders
+            if decoder is not None
+        }
+
+    def damage(self, source: str, counts: Mapping[str, PacketCounts] | None = None) -> list[str]:
         """What was damaged, a line each.
+
+        Args:
+            source: What messages call it.
+            counts: Of each track; ``None`` takes these decoders' own.
 
         Raises:
             MediaError: Nothing at all could be decoded.
         """
-        decoders = (("video", self.frames), ("sound", self.sound))
-        counts = {name: decoder.packets for name, decoder in decoders if decoder is not None}
+        counts = self.counts if counts is None else counts
         if not any(packets.decoded for packets in counts.values()):
             raise MediaError(
                 source, f"nothing of its {' and '.join(counts)} can be decoded{self._size_hint()}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -103,6 +104,7 @@ class MediaReader:
         self._container = container
         self._limits = limits
         self._decoders = decoders
+        self._reading = threading.Lock()
         self._items = self._iterate()
 
     def __enter__(self) -> MediaReader:
@@ -120,12 +122,14 @@ class MediaReader:
         return self
 
     def __next__(self) -> MediaItem:
-        return next(self._items)
+        with self._reading:
+            return next(self._items)
 
     def close(self) -> None:
-        """Close the file; the iterator ends."""
-        self._items.close()
-        self._container.close()
+        """Close the file; the iterator ends, from whatever thread this is called."""
+        with self._reading:  # FFmpeg mustn't lose a container in the middle of a read
+            self._items.close()
+            self._container.close()
 
     def _iterate(self) -> Generator[MediaItem, None, None]:
         for packet in self._packets():

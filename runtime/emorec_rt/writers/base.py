@@ -12,6 +12,7 @@ from typing import BinaryIO, Final, Protocol
 
 from emorec_rt.errors import OutputError
 from emorec_rt.prediction import Prediction
+from emorec_rt.sources import is_address, output_stem
 
 STDOUT: Final = Path("-")
 """The target that stands for standard output."""
@@ -79,7 +80,9 @@ class Target:
     @property
     def video(self) -> str:
         """The input's name without folder and suffix; bytes that are no UTF-8 are replaced."""
-        return os.fsencode(self.source.stem).decode("utf-8", "replace")
+        name = output_stem(self.source)
+        whole = is_address(self.source) or self.source.is_dir()
+        return os.fsencode(name if whole else Path(name).stem).decode("utf-8", "replace")
 
 
 class WholeFile:

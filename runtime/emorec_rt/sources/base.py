@@ -1,0 +1,96 @@
+"""What every source is, and how one is opened."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Literal, Protocol
+
+from emorec_rt.errors import UsageError
+from emorec_rt.media import MediaItem, MediaLimits
+
+
+class Source(Protocol):
+    """A context manager and an iterator of media items, in about the order of their times.
+
+    It can be iterated once, in any one thread. ``close`` may be called from another: the iterator then ends.
+    """
+
+    @property
+    def name(self) -> str:
+        """What messages call it; never with a password in it."""
+
+    @property
+    def live(self) -> bool:
+        """Items come in real time and won't wait: who is behind drops the oldest."""
+
+    @property
+    def has_video(self) -> bool:
+        """Frames will come."""
+
+    @property
+    def has_sound(self) -> bool:
+        """Samples will come."""
+
+    @property
+    def duration_seconds(self) -> float | None:
+        """Length that is told beforehand; ``None`` where none is."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was damaged, missing or interrupted, a line each; complete when the iterator has ended."""
+
+    def __enter__(self) -> Source: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    def __iter__(self) -> Iterator[MediaItem]: ...
+
+    def __next__(self) -> MediaItem: ...
+
+    def close(self) -> None:
+        """End the iterator, from whatever thread; may be called twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """How to open a source; each kind takes what concerns it.
+
+    Attributes:
+        fps: Frames a second of a folder of pictures.
+        camera_size: Width and height to ask a camera for; ``None`` takes its own.
+        camera_fps: Frames a second to ask a camera for; ``None`` takes its own.
+        rtsp_transport: How an RTSP server sends: ``tcp`` loses nothing, ``udp`` is what some cameras need.
+        open_seconds: How long the first frame or sound of a connection may take.
+        read_seconds: A connection on which nothing comes for this long counts as lost.
+        reconnect_seconds: How long to try to get a lost connection back; 0 ends the source with it.
+        threads: Decoding threads; ``None`` takes one for a live source, as each delays frames by one, and one
+            for each core otherwise.
+        limits: What is refused before memory is taken.
+    """
+
+    fps: float = 30.0
+    camera_size: tuple[int, int] | None = None
+    camera_fps: float | None = None
+    rtsp_transport: Literal["tcp", "udp"] = "tcp"
+    open_seconds: float = 10.0
+    read_seconds: float = 5.0
+    reconnect_seconds: float = 30.0
+    threads: int | None = None
+    limits: MediaLimits = field(default_factory=MediaLimits)
+
+    def __post_init__(self) -> None:
+        for name in ("fps", "camera_fps", "open_seconds", "read_seconds"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise UsageError(f"{name} is {value}; it must be above 0")
+        if not self.reconnect_seconds >= 0:
+            raise UsageError(f"reconnect_seconds is {self.reconnect_seconds}; it must be 0 or more")
+        if self.camera_size is not None and min(self.camera_size) < 1:
+            raise UsageError(f"camera_size is {self.camera_size}; it must be width and height in pixels")
+        if self.rtsp_transport not in ("tcp", "udp"):
+            raise UsageError(f"rtsp_transport is {self.rtsp_transport}; it must be tcp or udp")

@@ -1,0 +1,171 @@
+"""A source that is read from connections: one after another for a live source, a single one otherwise."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from types import TracebackType
+from typing import Final
+
+from emorec_rt.errors import MediaError
+from emorec_rt.media import MediaItem, Samples
+from emorec_rt.media.decoders import PacketCounts
+from emorec_rt.sources.clock import LiveClock
+from emorec_rt.sources.connection import Connection
+from emorec_rt.sources.transports import Interruption
+
+FIRST_RETRY_SECONDS: Final = 0.25
+LONGEST_RETRY_SECONDS: Final = 8.0
+CLOSE_SECONDS: Final = 0.5
+"""How long ``close`` waits for a reading thread; one that is still in FFmpeg then cleans up itself."""
+
+
+Connect = Callable[[Interruption], Connection]
+"""Makes a connection, whose reads the argument can end."""
+
+
+class StreamSource:
+    """Frames and sound of standard input or a network stream or a camera.
+
+    A connection that is lost is made again, after waits that double each time, until nothing has come for
+    ``reconnect_seconds``; then the source ends, with a warning. The first connection is made at once.
+
+    Args:
+        name: What messages call it.
+        connect: Makes a connection.
+        live: Whether items come in real time.
+        reconnect_seconds: How long to try to get a lost connection back.
+
+    Attributes:
+        name: As given.
+        live: As given.
+        has_video: Frames will come.
+        has_sound: Samples will come.
+        duration_seconds: Not known.
+        warnings: What was damaged or lost, complete when the iterator has ended.
+        reconnections: How often the connection was made again.
+
+    Raises:
+        MediaError: No connection, or no media.
+    """
+
+    duration_seconds: float | None = None
+
+    def __init__(self, name: str, connect: Connect, *, live: bool, reconnect_seconds: float = 0.0) -> None:
+        self.name = name
+        self.live = live
+        self.reconnections = 0
+        self._connect = connect
+        self._reconnect_seconds = reconnect_seconds
+        self._clock = LiveClock() if live else None
+        self._interruption = Interruption()
+        self._stopped = self._interruption.event
+        self._reading = threading.Lock()
+        self._connection = connect(self._interruption)
+        self._counts: dict[str, PacketCounts] = {}
+        self._missed_seconds = 0.0
+        self._came = True
+        self._retry_until = 0.0
+        self._retry_wait = FIRST_RETRY_SECONDS
+        self._last_came = time.monotonic()
+        self.warnings = self._connection.warnings
+        self.has_video = self._connection.decoders.frames is not None
+        self.has_sound = self._connection.decoders.sound is not None
+        self._items = self._iterate()
+
+    def __enter__(self) -> StreamSource:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[MediaItem]:
+        return self
+
+    def __next__(self) -> MediaItem:
+        with self._reading:
+            if self._stopped.is_set():
+                self._close_now()
+            return next(self._items)
+
+    def close(self) -> None:
+        """End the iterator, from whatever thread."""
+        self._interruption.interrupt()
+        if self._reading.acquire(timeout=CLOSE_SECONDS):
+            try:
+                self._close_now()
+            finally:
+                self._reading.release()
+
+    def _close_now(self) -> None:
+        self._items.close()
+        self._connection.close()
+
+    def _iterate(self) -> Generator[MediaItem, None, None]:
+        try:
+            while True:
+                yield from self._placed(self._connection)
+                self._count()
+                if self._stopped.is_set() or self._connection.complete or not self._reconnected():
+                    break
+        finally:
+            self._connection.close()
+            self._tell_losses()
+        self._conclude()
+
+    def _placed(self, connection: Connection) -> Iterator[MediaItem]:
+        for item in connection.items():
+            if self._stopped.is_set():
+                return
+            self._last_came, self._came = time.monotonic(), True
+            placed = item if self._clock is None else self._clock.place(item)
+            announced = self.has_sound if isinstance(item, Samples) else self.has_video
+            if placed is not None and announced:
+                yield placed
+
+    def _reconnected(self) -> bool:
+        """Make the connection again; ``False`` when that was in vain."""
+        self._connection.close()
+        if self._came:  # else the last connection brought nothing, and the same patience goes on
+            self._retry_until = time.monotonic() + self._reconnect_seconds
+            self._retry_wait, self._came = FIRST_RETRY_SECONDS, False
+        while time.monotonic() + self._retry_wait < self._retry_until:
+            if self._stopped.wait(self._retry_wait):
+                return False
+            self._retry_wait = min(2 * self._retry_wait, LONGEST_RETRY_SECONDS)
+            try:
+                connection = self._connect(self._interruption)
+            except MediaError:
+                continue
+            self._adopt(connection)
+            return not self._stopped.is_set()
+        return False
+
+    def _adopt(self, connection: Connection) -> None:
+        self._connection = connection
+        away = time.monotonic() - self._last_came
+        self.reconnections += 1
+        self._missed_seconds += away
+        if self._clock is not None:
+            self._clock.reconnected(away)
+
+    def _tell_losses(self) -> None:
+        if self.reconnections:
+            times = "once" if self.reconnections == 1 else f"{self.reconnections} times"
+            self.warnings.append(f"the connection was lost {times}; {self._missed_seconds:.1f} s are missing")
+
+    def _conclude(self) -> None:
+        if self._stopped.is_set():
+            return
+        if self._connection.lost is not None or (self._reconnect_seconds and not self._connection.complete):
+            lost = self._connection.lost or "the sender closed the connection"
+            at = "" if self._clock is None else f" at {self._clock.end_seconds:.1f} s"
+            self.warnings.append(f"the stream ended{at}: {lost}")
+        self.warnings.extend(self._connection.decoders.damage(self.name, self._counts))
+
+    def _count(self) -> None:
+        for track, counts in self._connection.decoders.counts.items():
+            self._counts[track] = self._counts.get(track, PacketCounts()) + counts
