@@ -1,6 +1,6 @@
 """Send a clip over UDP as MPEG-TS in real time, as a camera would; prints each frame's time when it leaves.
 
-    python tests/live_sender.py CLIP PORT SECONDS
+python tests/live_sender.py CLIP PORT SECONDS
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import av
 def send(clip: Path, port: int, seconds: float) -> None:
     """Encode the clip again and again until ``seconds`` have been sent."""
     with av.open(f"udp://127.0.0.1:{port}?pkt_size=1316", "w", format="mpegts") as out:
-        video = out.add_stream("libx264", rate=25, options={"tune": "zerolatency", "preset": "ultrafast", "g": "12"})
+        video = out.add_stream(
+            "libx264", rate=25, options={"tune": "zerolatency", "preset": "ultrafast", "g": "12"}
+        )
         audio = out.add_stream("aac", rate=44100, layout="mono")
         video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"
         started = time.perf_counter()

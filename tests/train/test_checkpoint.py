@@ -83,7 +83,7 @@ def test_a_failed_save_leaves_the_old_one(saved: Path, monkeypatch: pytest.Monke
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("emorec_train.model.checkpoint.save_file", full)
+    monkeypatch.setattr("emorec_train.model.checkpoint.save", full)
     with pytest.raises(OutputError, match="No space left"):
         save(saved, config(), build_models(config()))
     assert (saved / "fusion.safetensors").read_bytes() == before

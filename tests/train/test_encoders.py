@@ -17,10 +17,12 @@ from emorec_train.model.text import TextEncoder, frozen_prototypes, prompts
 from emorec_train.model.vision import VisionEncoder, vision_tower_config
 from small_model import config
 
+RESNET = VisionConfig(image_size=32, width=8, layers=(1, 1, 1, 1), heads=4, embed_dim=16)
 
-def test_vision_equals_open_clip_preprocessing_and_tower() -> None:
-    model = config()
-    encoder = VisionEncoder(model.vision, model.preprocessing.vision).eval()
+
+@pytest.mark.parametrize("tower", [config().vision, RESNET], ids=["transformer", "resnet"])
+def test_vision_equals_open_clip_preprocessing_and_tower(tower: VisionConfig) -> None:
+    encoder = VisionEncoder(tower, config().preprocessing.vision).eval()
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     reference = image_transform(32, is_train=False)(Image.fromarray(pixels))
     with torch.no_grad():
@@ -39,6 +41,16 @@ def test_default_tower_is_open_clips_vit_b_32() -> None:
     assert published["embed_dim"] == VisionConfig().embed_dim
     assert published["quick_gelu"] is VisionConfig().quick_gelu
     assert {key: getattr(tower, key) for key in published["vision_cfg"]} == published["vision_cfg"]
+
+
+def test_tuples_of_layers_are_open_clips_resnets() -> None:
+    import open_clip
+
+    published = open_clip.get_model_config("RN50-quickgelu")
+    assert published is not None
+    tower = vision_tower_config(VisionConfig(layers=(3, 4, 6, 3), width=64, heads=32, embed_dim=1024))
+    assert list(tower.layers) == published["vision_cfg"]["layers"]
+    assert (tower.width, tower.head_width) == (published["vision_cfg"]["width"], 64)
 
 
 def test_default_audio_is_wav2vec2_base() -> None:
@@ -125,6 +137,7 @@ def test_every_label_has_prompts_and_unknown_ones_stand_for_themselves() -> None
     [
         (lambda: VisionConfig(width=100, heads=3), "must divide"),
         (lambda: VisionConfig(image_size=100, patch_size=32), "must divide"),
+        (lambda: VisionConfig(image_size=112, layers=(1, 1, 1, 1)), "must divide"),
         (lambda: AudioConfig(conv_strides=(5, 2, 2, 2, 2, 2, 1)), "160 samples"),
         (lambda: FusionConfig(tcn_kernel=4), "odd"),
         (lambda: msgspec.structs.replace(config(), vision=VisionConfig()), "must agree"),

@@ -31,7 +31,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_end_to_end(tmp_path: Path) -> None:
     out = tmp_path / "runs" / "tiny"
-    finished = run("--clips", "4", "--effort", "0.005", "--workers", "1", "--seed", "3", "--out", str(out))
+    finished = run("--clips", "2", "--effort", "0.002", "--workers", "1", "--seed", "3", "--out", str(out))
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.strip() == str(out)
     assert "both (test)" in finished.stderr

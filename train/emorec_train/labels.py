@@ -33,6 +33,8 @@ def labels_at(
     hold_seconds: float = 0.1,
 ) -> NDArray[np.int64]:
     """The label nearest to each time; ``IGNORED`` where none is within ``hold_seconds``."""
+    if len(labels) == 0:
+        return np.full(len(times_seconds), IGNORED, np.int64)
     right = np.clip(np.searchsorted(label_times_seconds, times_seconds), 1, max(len(labels) - 1, 1))
     candidates = np.stack([right - 1, np.minimum(right, len(labels) - 1)])
     distances = np.abs(label_times_seconds[candidates] - times_seconds)

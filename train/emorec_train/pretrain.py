@@ -21,7 +21,6 @@ from emorec_train.augment import augment_frames, augment_sound
 from emorec_train.labels import IGNORED, labels_at
 from emorec_train.loop import Optimiser, train_steps
 from emorec_train.model.audio import AudioEncoder
-from emorec_train.model.build import freeze
 from emorec_train.model.losses import LARGEST_SCALE, step_cross_entropy
 from emorec_train.model.text import TextEncoder
 from emorec_train.model.vision import VisionEncoder
@@ -56,31 +55,26 @@ class FrameSampler:
 
 def train_vision(
     vision: VisionEncoder,
-    text: TextEncoder,
+    text: TextEncoder | None,
     labels: Sequence[str],
     records: Sequence[ClipRecord],
     settings: EncoderSettings,
     seed: int,
 ) -> float:
-    """Train both CLIP towers; they are frozen afterwards. Returns the last loss."""
+    """Train CLIP's visual tower, and its text tower if there is one. Returns the last loss."""
     sampler, rng, generator = FrameSampler(records), np.random.default_rng(seed), _generator(seed)
-    head, log_scale = nn.Linear(vision.embed_dim, len(labels)), _Scale()
-    optimiser = _optimiser([vision, text, head, log_scale], settings)
+    heads: list[nn.Module] = [nn.Linear(vision.embed_dim, len(labels))]
+    if text is not None:
+        heads.append(_TextHead(text.train(), labels))
+    optimiser = _optimiser([vision.train(), *heads], settings)
 
     def loss_of(_step: int) -> Tensor:
         crops, targets = sampler.draw(settings.batch, rng)
         with torch.autocast("cpu", torch.bfloat16):
-            images = vision(augment_frames(crops, generator)).float()
-            prototypes = text.prototypes(labels).float()
-        similarities = log_scale.scale() * F.normalize(images, dim=-1) @ prototypes.T
-        return _classify(head(images), targets) + _classify(similarities, targets)
+            images = vision(augment_frames(crops, generator))
+        return torch.stack([_classify(head(images.float()), targets) for head in heads]).sum()
 
-    vision.train()
-    text.train()
-    loss = train_steps(tracked(range(settings.steps), "visual encoder", settings.steps), optimiser, loss_of)
-    freeze(vision)
-    freeze(text)
-    return loss
+    return train_steps(tracked(range(settings.steps), "visual encoder", settings.steps), optimiser, loss_of)
 
 
 class ChunkSampler:
@@ -133,7 +127,7 @@ def train_audio(
     settings: EncoderSettings,
     seed: int,
 ) -> float:
-    """Train the encoder under a temporary head; it is frozen afterwards. Returns the last loss."""
+    """Train the encoder under a temporary head. Returns the last loss."""
     sampler, rng, generator = ChunkSampler(records, spec), np.random.default_rng(seed), _generator(seed)
     head = nn.Linear(spec.embedding_dim, classes)
     optimiser = _optimiser([audio, head], settings)
@@ -145,20 +139,22 @@ def train_audio(
         return _classify(logits.float(), targets)
 
     audio.train()
-    loss = train_steps(tracked(range(settings.steps), "audio encoder", settings.steps), optimiser, loss_of)
-    freeze(audio)
-    return loss
+    return train_steps(tracked(range(settings.steps), "audio encoder", settings.steps), optimiser, loss_of)
 
 
-class _Scale(nn.Module):
-    """CLIP's learnable inverse temperature."""
+class _TextHead(nn.Module):
+    """Cosine to each class's text over CLIP's learnable temperature."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: TextEncoder, labels: Sequence[str]) -> None:
         super().__init__()
+        self.text = text
+        self.labels = labels
         self.log_scale = nn.Parameter(torch.tensor(2.0))
 
-    def scale(self) -> Tensor:
-        return self.log_scale.exp().clamp(max=LARGEST_SCALE)
+    def forward(self, images: Tensor) -> Tensor:
+        """Map ``[B, E]`` to ``[B, C]``."""
+        scale = self.log_scale.exp().clamp(max=LARGEST_SCALE)
+        return scale * F.normalize(images, dim=-1) @ self.text.prototypes(self.labels).T
 
 
 def _classify(logits: Tensor, targets: Tensor) -> Tensor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ def _records(source: ClipSource, run: Run, scratch: Path) -> dict[Split, list[Cl
 
 def _train_encoders(models: Models, records: list[ClipRecord], run: Run) -> None:
     preset = run.preset
-    if preset.vision.steps and models.text is not None:
+    if preset.vision.steps:
         train_vision(models.vision, models.text, preset.model.labels, records, preset.vision, run.seed)
     if preset.audio.steps:
         spec, classes = preset.model.preprocessing.audio, len(preset.model.labels)
@@ -164,6 +164,15 @@ def _metrics(fitted: dict[Mode, Fitted], scores: dict[Mode, Scores], watch: Stop
     }
 
 
+def _versions() -> dict[str, str]:
+    """Versions of the libraries that are installed under their usual names."""
+    found = {}
+    for library in _LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[library] = version(library)
+    return found
+
+
 def _save(
     run: Run,
     models: Models,
@@ -178,7 +187,7 @@ def _save(
         clips=clips,
         metrics=metrics,
         settings={key: value for key, value in msgspec.to_builtins(run.preset).items() if key != "model"},
-        versions={library: version(library) for library in _LIBRARIES},
+        versions=_versions(),
     )
     save_checkpoint(
         run.out,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
+from typing import Final
 
 import av
 import av.error
@@ -14,12 +16,15 @@ from av.container import InputContainer
 from emorec_rt.errors import MediaError
 from emorec_rt.media import MediaItem
 from emorec_rt.media.container import OPEN_ERRORS, open_bytes
-from emorec_rt.media.decoders import TrackDecoders, open_decoders
+from emorec_rt.media.decoders import PacketCounts, TrackDecoders, open_decoders
 from emorec_rt.sources.base import SourceOptions
 from emorec_rt.sources.transports import Interruption, Transport
 
-_MPEG4_BOX = b"ftyp"
-NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
+_MPEG4_BOX: Final = b"ftyp"
+_INDEX_BEHIND: Final = (
+    "its index is at the end or missing, so it can't be read front to back; give the file itself"
+)
+NO_OPTIONS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Connection:
@@ -62,6 +67,19 @@ class Connection:
     def complete(self) -> bool:
         """Whether the sender said that this was all."""
         return self._transport is not None and self._transport.complete
+
+    def damage(self, source: str, counts: Mapping[str, PacketCounts]) -> list[str]:
+        """What was damaged, a line each; see ``TrackDecoders.damage``.
+
+        Raises:
+            MediaError: Nothing at all could be decoded.
+        """
+        try:
+            return self.decoders.damage(source, counts)
+        except MediaError:
+            if self._transport is not None and self._transport.head[4:8] == _MPEG4_BOX:
+                raise MediaError(source, _INDEX_BEHIND) from None
+            raise
 
     def close(self) -> None:
         """Close it; no other thread may be reading. May be called twice."""
@@ -179,7 +197,7 @@ def _bytes_reason(transport: Transport, error: Exception) -> str:
     if not transport.bytes_read and not isinstance(error, TimeoutError):
         return "it ended before anything came"
     if transport.head[4:8] == _MPEG4_BOX:
-        return "its index is at the end or missing, so it can't be read front to back; give the file itself"
+        return _INDEX_BEHIND
     if transport.head.startswith(b"#EXTM3U"):
         return "this is a playlist; playlists are not followed, give the stream's own address"
     if isinstance(error, OSError) and not isinstance(error, av.error.FFmpegError):
@@ -196,4 +214,6 @@ def _ffmpeg_reason(error: Exception, options: SourceOptions) -> str:
         return "the server asks for another user or password (401)"
     if isinstance(error, av.error.InvalidDataError):
         return "what comes is no media of a known format"
+    if isinstance(error, OSError) and error.errno == errno.ENOTTY:
+        return "this is no camera"
     return reason_of(error)

@@ -164,7 +164,7 @@ class StreamSource:
             lost = self._connection.lost or "the sender closed the connection"
             at = "" if self._clock is None else f" at {self._clock.end_seconds:.1f} s"
             self.warnings.append(f"the stream ended{at}: {lost}")
-        self.warnings.extend(self._connection.decoders.damage(self.name, self._counts))
+        self.warnings.extend(self._connection.damage(self.name, self._counts))
 
     def _count(self) -> None:
         for track, counts in self._connection.decoders.counts.items():

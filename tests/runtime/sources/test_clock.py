@@ -59,8 +59,8 @@ def test_what_would_come_before_the_loss_is_left_out_and_frames_keep_counting() 
     clock.place(frame(0.0))
     clock.place(block(0.0, 2.0))
     clock.reconnected(away_seconds=0.1)
-    assert place(clock, block(7.0)) == pytest.approx(2.1)
-    assert place(clock, frame(6.8)) is None
-    later = clock.place(frame(7.0))
+    assert place(clock, block(70.0)) == pytest.approx(2.1)
+    assert place(clock, frame(69.8)) is None
+    later = clock.place(frame(70.0))
     assert isinstance(later, Frame)
     assert (later.index, later.pts_seconds) == (1, pytest.approx(2.1))

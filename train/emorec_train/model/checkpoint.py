@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from emorec_rt.errors import EmorecError, OutputError
@@ -136,9 +136,10 @@ def _write(
 ) -> None:
     for name, module in modules.items():
         state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
-        save_file(state, folder / f"{name}.safetensors")
+        # Not save_file: it makes files that nobody else may read.
+        (folder / f"{name}.safetensors").write_bytes(save(state))
     if prototypes is not None:
-        save_file({_PROTOTYPES_KEY: prototypes.detach().cpu()}, folder / PROTOTYPES_FILE_NAME)
+        (folder / PROTOTYPES_FILE_NAME).write_bytes(save({_PROTOTYPES_KEY: prototypes.detach().cpu()}))
     encoded = msgspec.json.encode(file)
     (folder / FILE_NAME).write_bytes(msgspec.json.format(encoded, indent=2) + b"\n")
 

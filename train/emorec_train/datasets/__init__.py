@@ -1,0 +1,33 @@
+"""Labelled data sets on disk, all behind one protocol: see ``protocol.DataSet``."""
+
+from __future__ import annotations
+
+from emorec_train.datasets.affwild2 import AffWild2
+from emorec_train.datasets.cremad import CremaD
+from emorec_train.datasets.disjoint import LeakError, check_disjoint
+from emorec_train.datasets.folder import ClassFolders
+from emorec_train.datasets.manifest_csv import ManifestCsv
+from emorec_train.datasets.meld import Meld
+from emorec_train.datasets.protocol import ClipRecord, DataSet, DatasetError, FrameFolder, Problem, Scan
+from emorec_train.datasets.ravdess import Ravdess
+from emorec_train.datasets.splits import Fold, assign_splits, k_folds
+
+__all__ = [
+    "AffWild2",
+    "ClassFolders",
+    "ClipRecord",
+    "CremaD",
+    "DataSet",
+    "DatasetError",
+    "Fold",
+    "FrameFolder",
+    "LeakError",
+    "ManifestCsv",
+    "Meld",
+    "Problem",
+    "Ravdess",
+    "Scan",
+    "assign_splits",
+    "check_disjoint",
+    "k_folds",
+]

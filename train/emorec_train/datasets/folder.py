@@ -1,0 +1,116 @@
+"""Any media in folders named after their class, with or without folders of splits above them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Final
+
+from emorec_train.clips import Split
+from emorec_train.datasets.files import is_media, is_video, keep_first, walk_files
+from emorec_train.datasets.names import Aliases, UnknownExpressionError, expression_of, in_order
+from emorec_train.datasets.protocol import ClipRecord, DatasetError, Problem, Scan, ScannedDataSet
+
+SPLIT_FOLDERS: Final[dict[str, Split]] = {
+    "train": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+
+
+@dataclass(frozen=True)
+class ClassFolders(ScannedDataSet):
+    """``<root>/<class>/**`` or ``<root>/<split>/<class>/**``; a video and a sound of one name are one clip.
+
+    Attributes:
+        root: The folder.
+        aliases: Folder names that ``names.ALIASES`` lacks.
+        speaker_pattern: Finds the speaker in a clip's path below its class, without suffix: the group
+            ``speaker``, or the whole match. Without it every clip counts as a speaker of its own.
+        split_seed: Of the split by speaker, where there are no folders of splits.
+    """
+
+    name: ClassVar[str] = "class folder"
+    root: Path
+    aliases: Aliases = field(default_factory=dict)
+    speaker_pattern: str | None = None
+    split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.speaker_pattern is not None:
+            try:
+                re.compile(self.speaker_pattern)
+            except re.error as error:
+                raise DatasetError(self.root, f"speaker pattern {self.speaker_pattern!r}: {error}") from error
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Expressions that have a folder."""
+        folders = [folder for base, _ in self._bases() for folder in _folders(base)]
+        return in_order(label for folder in folders if (label := self._label(folder)))
+
+    def _bases(self) -> list[tuple[Path, Split | None]]:
+        """Folders that hold class folders, and their splits."""
+        if not self.root.is_dir():
+            raise DatasetError(self.root, "there is no such folder")
+        splits = [folder for folder in _folders(self.root) if folder.name.lower() in SPLIT_FOLDERS]
+        return [(folder, SPLIT_FOLDERS[folder.name.lower()]) for folder in splits] or [(self.root, None)]
+
+    def _label(self, folder: Path) -> str | None:
+        try:
+            return expression_of(folder.name, self.aliases)
+        except UnknownExpressionError:
+            return None
+
+    def _scan(self) -> Scan:
+        problems: list[Problem] = []
+        records = [
+            record
+            for base, split in self._bases()
+            for folder in _folders(base)
+            for record in self._class(folder, split, problems)
+        ]
+        return Scan(tuple(records), tuple(problems))
+
+    def _class(self, folder: Path, split: Split | None, problems: list[Problem]) -> Iterator[ClipRecord]:
+        try:
+            label = expression_of(folder.name, self.aliases)
+        except UnknownExpressionError as error:
+            problems.append(Problem(folder, f"{error}; left out"))
+            return
+        if label is None:
+            return
+        clips: dict[str, dict[bool, Path]] = {}
+        for path in filter(is_media, walk_files(folder, problems)):
+            stem = path.relative_to(folder).with_suffix("").as_posix()
+            keep_first(clips.setdefault(stem, {}), is_video(path), path, problems)
+        for stem, files in clips.items():
+            yield self._record(folder, stem, files, label, split)
+
+    def _record(
+        self, folder: Path, stem: str, files: dict[bool, Path], label: str, split: Split | None
+    ) -> ClipRecord:
+        video = files.get(True)
+        return ClipRecord(
+            clip_id=f"{folder.relative_to(self.root).as_posix()}/{stem}",
+            split=split,
+            speaker=self._speaker(stem),
+            label=label,
+            video=video,
+            sound=video or files.get(False),
+        )
+
+    def _speaker(self, stem: str) -> str | None:
+        match = re.search(self.speaker_pattern, stem) if self.speaker_pattern else None
+        if match is None:
+            return None
+        return match["speaker"] if "speaker" in match.re.groupindex else match[0]
+
+
+def _folders(path: Path) -> list[Path]:
+    return sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))

@@ -1,0 +1,220 @@
+"""The one protocol behind which every data set on disk stands, and what it yields.
+
+A data set is scanned once, in sorted order, so that neither the file system nor the machine decides what is
+in a split. What can't be used becomes a ``Problem``; the rest of the set stays usable.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Final, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emorec_rt.errors import EmorecError
+from emorec_rt.signal import EXPRESSIONS
+from emorec_train.clips import Split
+from emorec_train.labels import IGNORED
+
+SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
+
+
+class DatasetError(EmorecError, ValueError):
+    """A data set that can't be used as it is: wrong folder, empty split, a class without a sample."""
+
+    def __init__(self, source: str | Path, reason: str) -> None:
+        self.source = str(source)
+        self.reason = reason
+        super().__init__(f"{source}: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something in a data set that isn't as it should be; ``str`` is one line that names the file."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return " ".join(f"{self.path}: {self.reason}".split())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameFolder:
+    """Face crops of one person, ``%05d.jpg``; a frame without a face has no picture.
+
+    Attributes:
+        path: The folder.
+        numbers: int64 ``[K]``, ascending, counted from 1: the frames that have a picture.
+    """
+
+    path: Path
+    numbers: NDArray[np.int64]
+
+    def file(self, number: int) -> Path:
+        """Picture of a frame, counted from 1."""
+        return self.path / f"{number:05d}.jpg"
+
+    def found(self, frames: int) -> NDArray[np.bool_]:
+        """Which of the first ``frames`` frames have a picture, bool ``[frames]``."""
+        mask = np.zeros(frames, np.bool_)
+        mask[self.numbers[self.numbers <= frames] - 1] = True
+        return mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipRecord:
+    """One person in one recording: where the media lie and what is known about them.
+
+    A clip has a label as a whole, a label for each frame, or none (a challenge's test set).
+
+    Attributes:
+        clip_id: Unique in its data set.
+        split: As the data set has it; ``None`` where it has no split of its own.
+        speaker: Who is seen and heard, unique over data sets: what must not be in two splits. ``None`` if
+            unknown.
+        label: One of ``EXPRESSIONS``, for the whole clip.
+        frame_labels: int64 ``[F]``, index into ``EXPRESSIONS``, ``IGNORED`` where a frame has no valid label.
+        video: Video with the whole scene; gives the frames' times.
+        frames: Face crops; where there are any, they are the person's picture.
+        sound: File whose sound belongs to the clip: the video itself where it has sound, so that both streams
+            share a clock.
+        person: ``left`` or ``right`` where the data set tells two persons in a video apart; else empty.
+        frame_count: Rows that a submission about the clip must have; ``None`` where nobody says.
+    """
+
+    clip_id: str
+    split: Split | None = None
+    speaker: str | None = None
+    label: str | None = None
+    frame_labels: NDArray[np.int64] | None = None
+    video: Path | None = None
+    frames: FrameFolder | None = None
+    sound: Path | None = None
+    person: str = ""
+    frame_count: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.label is not None and self.label not in EXPRESSIONS:
+            raise ValueError(f"{self.clip_id}: {self.label!r} is not one of {', '.join(EXPRESSIONS)}")
+        if self.label is not None and self.frame_labels is not None:
+            raise ValueError(f"{self.clip_id}: has a label as a whole and labels for its frames")
+        if self.video is None and self.frames is None and self.sound is None:
+            raise ValueError(f"{self.clip_id}: has neither a picture nor sound")
+
+    @property
+    def group(self) -> str:
+        """What stays together in a split: the speaker, or the clip where the speaker is unknown."""
+        return self.speaker if self.speaker is not None else f"clip {self.clip_id}"
+
+    def class_counts(self) -> NDArray[np.int64]:
+        """Labels of each expression: 1 for a labelled clip, frames for a clip with labelled frames."""
+        if self.label is not None:
+            labels = np.array([EXPRESSIONS.index(self.label)])
+        elif self.frame_labels is not None:
+            labels = self.frame_labels[self.frame_labels != IGNORED]
+        else:
+            labels = np.zeros(0, np.int64)
+        return np.bincount(labels, minlength=len(EXPRESSIONS))
+
+
+class Scan(NamedTuple):
+    """What is on disk: usable clips, sorted by ``clip_id``, and what isn't as it should be."""
+
+    records: tuple[ClipRecord, ...]
+    problems: tuple[Problem, ...]
+
+
+class DataSet(Protocol):
+    """A data set on disk. It is sent to worker processes, so it has to pickle."""
+
+    @property
+    def name(self) -> str:
+        """Short name, for messages."""
+        ...
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Expressions that it has, in the order of ``EXPRESSIONS``."""
+        ...
+
+    def scan(self) -> Scan:
+        """What is on disk, with the splits that are on disk."""
+        ...
+
+    def records(self, split: Split) -> list[ClipRecord]:
+        """Clips of a split, sorted by ``clip_id``; no speaker is in two splits that were made here.
+
+        Raises:
+            DatasetError: The split is empty, or is ``train`` and lacks one of ``labels``.
+        """
+        ...
+
+
+class ScannedDataSet(ABC):
+    """What data sets on disk share: they look once, and get speaker-disjoint splits where they have none."""
+
+    name: ClassVar[str]
+    root: Path
+    split_seed: int
+
+    @property
+    @abstractmethod
+    def labels(self) -> tuple[str, ...]:
+        """Expressions that it has."""
+
+    @abstractmethod
+    def _scan(self) -> Scan:
+        """Look at the disk."""
+
+    def scan(self) -> Scan:
+        """What is on disk; looked at once."""
+        return self._scanned
+
+    def records(self, split: Split) -> list[ClipRecord]:
+        """Clips of a split, see ``DataSet.records``."""
+        chosen = [record for record in self._divided if record.split == split]
+        if not chosen:
+            raise DatasetError(self.root, f"no {self.name} clip in the {split} split; {self._tally()}")
+        if split == "train":
+            require_classes(chosen, self.labels, self.root)
+        return chosen
+
+    @cached_property
+    def _scanned(self) -> Scan:
+        records, problems = self._scan()
+        return Scan(tuple(sorted(records, key=lambda record: record.clip_id)), tuple(problems))
+
+    @cached_property
+    def _divided(self) -> tuple[ClipRecord, ...]:
+        from emorec_train.datasets.splits import assign_splits
+
+        records = self._scanned.records
+        if records and all(record.split is None for record in records):
+            return tuple(assign_splits(records, seed=self.split_seed, source=self.root))
+        return records
+
+    def _tally(self) -> str:
+        counts = Counter(record.split for record in self._divided)
+        found = ", ".join(f"{split} {counts[split]}" for split in SPLITS)
+        problems = self._scanned.problems
+        first = f"; {len(problems)} problems, the first: {problems[0]}" if problems else ""
+        return f"found {found}{first}"
+
+
+def require_classes(records: Sequence[ClipRecord], labels: Sequence[str], source: str | Path) -> None:
+    """Refuse records in which a class never occurs: a model can't learn what it isn't shown.
+
+    Raises:
+        DatasetError: With the names of the classes.
+    """
+    counts = sum((record.class_counts() for record in records), np.zeros(len(EXPRESSIONS), np.int64))
+    absent = [name for name in labels if not counts[EXPRESSIONS.index(name)]]
+    if absent:
+        raise DatasetError(source, f"no sample of {', '.join(absent)} among the {len(records)} train clips")
