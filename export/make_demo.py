@@ -37,15 +37,14 @@ NOTICE = (
 def main(checkpoint: Path | None) -> None:
     """Make everything; fail where a step fails."""
     if checkpoint is None:
-        checkpoint = ROOT / "runs" / "demo"
+        checkpoint = Path("runs/demo")
         _python("train/run.py", "--seed", "0", "--out", checkpoint)
-    draft = ROOT / "engines" / "demo"
-    shutil.rmtree(draft, ignore_errors=True)
+    shutil.rmtree(ROOT / DRAFT, ignore_errors=True)
     _python(
-        "export/build_engine.py", "--int8", "--checkpoint", checkpoint, "--out", draft, "--notice", NOTICE
+        "export/build_engine.py", "--int8", "--checkpoint", checkpoint, "--out", DRAFT, "--notice", NOTICE
     )
     shutil.rmtree(BUNDLE, ignore_errors=True)
-    shutil.copytree(draft, BUNDLE)
+    shutil.copytree(ROOT / DRAFT, BUNDLE)
     CLIP.parent.mkdir(exist_ok=True)
     labels = [argument for label in LABELS for argument in ("--label", label)]
     size = ("--size", "320", "240", "--seconds", SECONDS, "--seed", SEED)
