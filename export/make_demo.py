@@ -24,6 +24,9 @@ CLIP = ROOT / "examples" / "demo.mp4"
 SEED = 2_900_000
 """Of the demo clip: in the test split's range, beyond what training draws."""
 
+TEST_CLIPS = 60
+"""The whole test split, so that every class occurs."""
+
 LABELS = ("Neutral", "Happiness", "Anger", "Surprise", "Sadness", "Disgust", "Other", "Fear")
 SECONDS = 20
 NOTICE = (
@@ -40,9 +43,8 @@ def main(checkpoint: Path | None) -> None:
         checkpoint = Path("runs/demo")
         _python("train/run.py", "--seed", "0", "--out", checkpoint)
     shutil.rmtree(ROOT / DRAFT, ignore_errors=True)
-    _python(
-        "export/build_engine.py", "--int8", "--checkpoint", checkpoint, "--out", DRAFT, "--notice", NOTICE
-    )
+    options = ("--checkpoint", checkpoint, "--out", DRAFT, "--test-clips", TEST_CLIPS, "--notice", NOTICE)
+    _python("export/build_engine.py", "--int8", *options)
     shutil.rmtree(BUNDLE, ignore_errors=True)
     shutil.copytree(ROOT / DRAFT, BUNDLE)
     CLIP.parent.mkdir(exist_ok=True)
