@@ -21,6 +21,7 @@ from typing import Any
 
 import av
 import click
+from av.container import InputContainer
 from av.packet import Packet
 from machine import save
 
@@ -80,13 +81,19 @@ def transcript() -> str:
 def repeat_clip(source: Path, target: Path, times: int) -> float:
     """Copy a clip's packets ``times`` times, one after the other; return the new length in seconds."""
     with av.open(str(source)) as reader, av.open(str(target), "w") as writer:
-        length = (reader.duration or 0) / av.time_base
+        length = _span(reader)
         streams = {s.index: writer.add_stream_from_template(s) for s in reader.streams}
         for turn in range(times):
             reader.seek(0)
             for packet in reader.demux():
-                _mux_shifted(packet, Fraction(round(turn * length * 1000), 1000), streams, writer)
-        return length * times
+                _mux_shifted(packet, turn * length, streams, writer)
+        return float(length * times)
+
+
+def _span(reader: InputContainer) -> Fraction:
+    """From the first decoding time of any stream to the end of the last packet: what a repetition takes."""
+    packets = [(p.dts * p.time_base, p.duration * p.time_base) for p in reader.demux() if p.dts is not None]
+    return max(start + length for start, length in packets) - min(start for start, _ in packets)
 
 
 def _mux_shifted(
