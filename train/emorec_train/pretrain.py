@@ -25,7 +25,7 @@ from emorec_train.model.losses import LARGEST_SCALE, step_cross_entropy
 from emorec_train.model.text import TextEncoder
 from emorec_train.model.vision import VisionEncoder
 from emorec_train.presets import EncoderSettings
-from emorec_train.progress import tracked
+from emorec_train.progress import say, tracked
 from emorec_train.records import CroppedClip
 
 LABEL_SMOOTHING = 0.1
@@ -63,6 +63,9 @@ def train_vision(
 ) -> float:
     """Train CLIP's visual tower, and its text tower if there is one. Returns the last loss."""
     sampler, rng, generator = FrameSampler(records), np.random.default_rng(seed), _generator(seed)
+    if not len(sampler):
+        say("no labelled face in the training clips: the visual encoder learns nothing")
+        return 0.0
     heads: list[nn.Module] = [nn.Linear(vision.embed_dim, len(labels))]
     if text is not None:
         heads.append(_TextHead(text.train(), labels))
@@ -85,7 +88,7 @@ class ChunkSampler:
             (record, block)
             for record in records
             for block in record.samples
-            if len(block.pcm) > SAMPLE_RATE_HZ
+            if len(block.pcm) > spec.context_tokens * TOKEN_HOP_SAMPLES
         ]
         self._spec = spec
 
@@ -129,6 +132,9 @@ def train_audio(
 ) -> float:
     """Train the encoder under a temporary head. Returns the last loss."""
     sampler, rng, generator = ChunkSampler(records, spec), np.random.default_rng(seed), _generator(seed)
+    if not len(sampler):
+        say("no sound in the training clips: the audio encoder learns nothing")
+        return 0.0
     head = nn.Linear(spec.embedding_dim, classes)
     optimiser = _optimiser([audio, head], settings)
 

@@ -5,18 +5,20 @@ Faces are found and cropped by the runtime's own ``FaceCropper``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emorec_rt.audio import RESYNC_SAMPLES
 from emorec_rt.errors import MediaError, OutputError
-from emorec_rt.faces import Crop, FaceCropper
+from emorec_rt.faces import Crop, FaceCropper, FaceDetector
 from emorec_rt.manifest import Vision
 from emorec_rt.media.types import Samples
+from emorec_rt.signal import SAMPLE_RATE_HZ
 from emorec_rt.window import CroppedFrame
 from emorec_rt.windows import cropped
 from emorec_train.data import ClipSource, LabelledClip
@@ -37,7 +39,7 @@ class CroppedClip:
         frame_times_seconds: float64 ``[F]``.
         crops: uint8 ``[F, H, W, 3]``, mapped from disk; zeros where no face was found.
         found: bool ``[F]``, whether a face was found.
-        samples: Its sound.
+        samples: Its sound, a run for each stretch without a gap.
         truth: Its labels.
     """
 
@@ -125,7 +127,7 @@ def _record(source: ClipSource, spec: Vision, folder: Path, task: tuple[int, str
 
 
 def _crop(clip: LabelledClip, spec: Vision, folder: Path, index: int) -> None:
-    cropper = FaceCropper(clip.faces, size=spec.crop_size, margin=spec.margin)
+    cropper = FaceCropper(clip.faces, detector=_detector(), size=spec.crop_size, margin=spec.margin)
     empty = np.zeros((spec.crop_size, spec.crop_size, 3), np.uint8)
     times: list[float] = []
     found: list[bool] = []
@@ -145,6 +147,7 @@ def _crop(clip: LabelledClip, spec: Vision, folder: Path, index: int) -> None:
                 block.clear()
         if block:
             file.write(np.stack(block).data)
+    samples = list(_joined(samples))
     np.savez(
         _rest_file(folder, index),
         size=spec.crop_size,
@@ -154,6 +157,29 @@ def _crop(clip: LabelledClip, spec: Vision, folder: Path, index: int) -> None:
         sound_lengths=np.asarray([len(block.pcm) for block in samples], np.int64),
         pcm=np.concatenate([block.pcm for block in samples] or [np.zeros(0, np.float32)]),
     )
+
+
+@cache
+def _detector() -> FaceDetector:
+    """One for all clips of a process: loading it takes longer than a short clip."""
+    return FaceDetector()
+
+
+def _joined(blocks: Iterable[Samples]) -> Iterator[Samples]:
+    """Blocks as long as the sound goes on, by the tolerance of the runtime's own chunker."""
+    run: list[NDArray[np.float32]] = []
+    start, length = 0.0, 0
+    for block in blocks:
+        drift = round((block.pts_seconds - start) * SAMPLE_RATE_HZ) - length
+        if run and abs(drift) > RESYNC_SAMPLES:
+            yield Samples(start, np.concatenate(run))
+            run = []
+        if not run:
+            start, length = block.pts_seconds, 0
+        run.append(block.pcm)
+        length += len(block.pcm)
+    if run:
+        yield Samples(start, np.concatenate(run))
 
 
 def _load(folder: Path, index: int, clip_id: str, source: ClipSource) -> CroppedClip:

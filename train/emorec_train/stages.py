@@ -58,8 +58,6 @@ def make_cache(run: CacheRun) -> None:
     Raises:
         EmorecError: Something is wrong with the data, the weights or the folder.
     """
-    if trains_encoders(run.preset):
-        raise UsageError("this preset trains its encoders, so their features can't be kept; take another")
     source, preset = open_source(run.preset, run.data, workers=run.workers, cache=run.out)
     torch.manual_seed(run.seed)
     models = build_models(preset.model, pretrained=run.pretrained)
@@ -90,7 +88,13 @@ def open_source(
         data: Data sets on disk; ``None`` takes generated clips.
         workers: Processes that look at files.
         cache: Folder that remembers what was found in them.
+
+    Raises:
+        UsageError: A cache is asked for while the encoders are trained.
+        DatasetError: The data can't be used.
     """
+    if cache is not None and trains_encoders(preset):
+        raise UsageError("a cache is for frozen encoders, and this preset trains its own")
     if data is None:
         return generated_clips(preset), preset
     if cache is not None:
@@ -122,13 +126,10 @@ def make_windows(
     """Windows of features of every split; the encoders are frozen afterwards.
 
     Raises:
-        UsageError: A cache is asked for while the encoders are trained.
         DatasetError: Too little of the data could be read.
         CacheError: The cache is of other settings.
     """
     if trains_encoders(preset):
-        if cache is not None:
-            raise UsageError("--cache is for frozen encoders, and this preset trains its own; leave it out")
         windows = _with_own_encoders(source, preset, models, watch, seed, workers)
     else:
         freeze_encoders(models)

@@ -33,6 +33,9 @@ SHARD_SECONDS: Final = 60.0
 """Or after this long: what a killed process loses."""
 
 
+DISK_FULL: Final = "the disk is full; free some room and run the same command again: finished clips are kept"
+
+
 class CacheError(EmorecError, ValueError):
     """A cache that can't be used: of other settings, in use, no cache at all."""
 
@@ -48,24 +51,15 @@ class FeatureCache:
         folder: The cache; made if it isn't there.
         settings: What its features are to be.
         remake: Throw away a cache of other settings.
-        shard_seconds: How long clips may wait to be written.
 
     Raises:
         CacheError: It is a cache of other settings, or a folder of other things.
         OutputError: It can't be made.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        settings: CacheSettings,
-        *,
-        remake: bool = False,
-        shard_seconds: float = SHARD_SECONDS,
-    ) -> None:
+    def __init__(self, folder: Path, settings: CacheSettings, *, remake: bool = False) -> None:
         self.folder = folder
         self._settings = settings
-        self._shard_seconds = shard_seconds
         self._lock: IO[bytes] | None = None
         self._pending = Pending()
         self._written = time.monotonic()
@@ -111,7 +105,7 @@ class FeatureCache:
         self._lock_for_writing()
         self._pending.add(key, windows, frame_times_seconds)
         waited = time.monotonic() - self._written
-        if self._pending.bytes >= SHARD_BYTES or waited >= self._shard_seconds:
+        if self._pending.bytes >= SHARD_BYTES or waited >= SHARD_SECONDS:
             self.flush()
 
     def flush(self) -> None:
@@ -236,5 +230,5 @@ def _write_whole(path: Path, content: bytes) -> None:
 
 def _why(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full; free some room and run the same command again, what is finished is kept"
+        return DISK_FULL
     return f"can't be written: {error.strerror or error}"
