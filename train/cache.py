@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from emorec_rt.errors import UsageError
-from emorec_train.options import data_options, data_request, exits
+from emorec_train.options import data_options, data_request, encoder_options, exits
 from emorec_train.presets import PRESETS
 
 
@@ -39,9 +39,7 @@ from emorec_train.presets import PRESETS
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Processes that decode and crop.  [default: one a core]"
 )
-@click.option(
-    "--random-encoders", is_flag=True, help="Don't load pretrained encoder weights (to try it out)."
-)
+@encoder_options
 @exits
 def main(
     data: tuple[str, ...],
@@ -53,12 +51,17 @@ def main(
     storage: str,
     remake: bool,
     workers: int | None,
+    vision: str,
+    audio: str,
+    offline: bool,
     random_encoders: bool,
 ) -> None:
     """Fill the cache, print its folder, exit 0; 2 when the call is wrong, 1 for any other failure."""
     import torch
 
-    from emorec_train.stages import CacheRun, make_cache
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # read when the libraries are imported
+    from emorec_train.stages import CacheRun, EncoderChoice, make_cache
 
     cores = len(os.sched_getaffinity(0))
     torch.set_num_threads(cores)
@@ -72,7 +75,7 @@ def main(
             out=out,
             seed=seed,
             workers=workers or cores,
-            pretrained=not random_encoders,
+            encoders=EncoderChoice(vision, audio, not random_encoders, offline),
             storage="float16" if storage == "float16" else "float32",
             remake=remake,
         )

@@ -24,7 +24,7 @@ import click
 import msgspec
 import torch
 
-from emorec_train.options import data_options, data_request, exits, path_option
+from emorec_train.options import data_options, data_request, encoder_options, exits, path_option
 from emorec_train.presets import PRESETS, Preset
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,11 +51,7 @@ ROOT = Path(__file__).resolve().parent.parent
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Processes that draw clips.  [default: one a core]"
 )
-@click.option(
-    "--random-encoders",
-    is_flag=True,
-    help="Don't load pretrained encoder weights (to try a preset out offline).",
-)
+@encoder_options
 @data_options
 @path_option("--cache", help="Keep the features of frozen encoders here, see train/cache.py.")
 @exits
@@ -66,6 +62,9 @@ def main(
     clips: int | None,
     effort: float,
     workers: int | None,
+    vision: str,
+    audio: str,
+    offline: bool,
     random_encoders: bool,
     data: tuple[str, ...],
     labels: str | None,
@@ -75,7 +74,10 @@ def main(
     """Train, print test scores, exit 0; 2 when the call or a setting is wrong, 1 for any other failure."""
     # Worker processes import this file too; they do without torch.
 
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # read when the libraries are imported
     from emorec_train.recipe import Run, train
+    from emorec_train.stages import EncoderChoice
 
     cores = len(os.sched_getaffinity(0))
     torch.set_num_threads(cores)
@@ -85,7 +87,7 @@ def main(
         out=out or ROOT / "runs" / preset,
         workers=workers or cores,
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        pretrained=not random_encoders,
+        encoders=EncoderChoice(vision, audio, not random_encoders, offline),
         data=data_request(data, labels, speaker_pattern),
         cache=cache,
     )

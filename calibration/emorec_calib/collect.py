@@ -106,7 +106,13 @@ def collect(
 def _windows(
     clip: CalibrationClip, spec: Preprocessing, vision: Witness, audio: Witness, detector: FaceDetector
 ) -> Iterator[Window]:
-    cropper = FaceCropper("auto", detector=detector, size=spec.vision.crop_size, margin=spec.vision.margin)
+    cropper = FaceCropper(
+        "auto",
+        detector=detector,
+        size=spec.vision.crop_size,
+        margin=spec.vision.margin,
+        interpolation=spec.vision.interpolation,
+    )
     return iter_windows(
         clip.items, spec, vision, audio, cropper, has_video=clip.has_video, has_sound=clip.has_sound
     )

@@ -19,7 +19,13 @@ class RememberingCropper(FaceCropper):
     """Finds the faces of a clip once, so that every variant is fed the same crops, and quickly."""
 
     def __init__(self, spec: Preprocessing, detector: FaceDetector) -> None:
-        super().__init__("auto", detector=detector, size=spec.vision.crop_size, margin=spec.vision.margin)
+        super().__init__(
+            "auto",
+            detector=detector,
+            size=spec.vision.crop_size,
+            margin=spec.vision.margin,
+            interpolation=spec.vision.interpolation,
+        )
         self._crops: dict[int, Crop] = {}
 
     def process(self, frame: Frame) -> Crop:

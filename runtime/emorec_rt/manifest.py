@@ -22,6 +22,7 @@ GraphName = Literal["vision", "audio", "fusion"]
 GRAPH_NAMES: tuple[GraphName, ...] = ("vision", "audio", "fusion")
 Precision = Literal["fp32", "fp16", "int8", "int8-fp16", "fp8"]
 Positive = Annotated[int, Meta(gt=0)]
+Interpolation = Literal["bilinear", "bicubic"]
 Share = Annotated[float, Meta(ge=0.0, lt=1.0)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 PlainFileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=128)]
@@ -58,6 +59,7 @@ class Vision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Attributes:
         crop_size: Side of the square crop in pixels.
         margin: Margin around the face box, as a share of the box's longer side on each side.
+        interpolation: How a crop is enlarged; shrunk ones average the pixels' areas whatever it says.
         mean: Channel means in [0, 1], RGB; the graph's first node applies them (here for the record).
         std: Channel standard deviations, likewise.
         embedding_dim: Width of a frame's embedding.
@@ -65,6 +67,7 @@ class Vision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     crop_size: Positive = CROP_SIZE
     margin: Share = 0.2
+    interpolation: Interpolation = "bilinear"
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     embedding_dim: Positive

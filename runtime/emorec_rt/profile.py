@@ -151,6 +151,7 @@ def _run_stages(recognizer: Recognizer, source: Path, watch: _Watch) -> None:
         model=recognizer.options.face_model,
         size=spec.vision.crop_size,
         margin=spec.vision.margin,
+        interpolation=spec.vision.interpolation,
     )
     cropper.spent = watch.seconds["face"]
     with open_media(source) as media:

@@ -208,7 +208,11 @@ class Recognizer:
     def _cropper(self) -> FaceCropper:
         vision = self.bundle.manifest.preprocessing.vision
         return FaceCropper(
-            self.options.faces, detector=self._detector, size=vision.crop_size, margin=vision.margin
+            self.options.faces,
+            detector=self._detector,
+            size=vision.crop_size,
+            margin=vision.margin,
+            interpolation=vision.interpolation,
         )
 
     def _load(self, graph: GraphName) -> Engine:

@@ -34,6 +34,24 @@ def data_options(function: F) -> F:
     return function
 
 
+def encoder_options(function: F) -> F:
+    """``--vision``, ``--audio``, ``--offline`` and ``--random-encoders``; for ``EncoderChoice``."""
+    for option in (
+        click.option(
+            "--random-encoders", is_flag=True, help="Don't load pretrained encoder weights (to try it out)."
+        ),
+        click.option("--offline", is_flag=True, help="Take weights from this machine alone."),
+        click.option(
+            "--audio", default="", metavar="ID|FOLDER", help="wav2vec 2.0, HuBERT or WavLM weights, frozen."
+        ),
+        click.option(
+            "--vision", default="", metavar="MODEL:TAG|MODEL:FILE", help="CLIP weights of open_clip, frozen."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def data_request(
     data: tuple[str, ...], labels: str | None, speaker_pattern: str | None
 ) -> DataRequest | None:

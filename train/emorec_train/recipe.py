@@ -24,7 +24,7 @@ from emorec_train.model.config import Mode
 from emorec_train.model.text import frozen_prototypes
 from emorec_train.presets import Preset
 from emorec_train.progress import Stopwatch, say
-from emorec_train.stages import SPLITS, make_windows, open_source
+from emorec_train.stages import SPLITS, EncoderChoice, choose_encoders, make_windows, open_source
 
 ABLATIONS: tuple[Mode, ...] = ("visual", "audio")
 _LIBRARIES = ("torch", "open_clip_torch", "transformers", "numpy", "opencv-python-headless")
@@ -40,7 +40,7 @@ class Run:
         out: Folder of the checkpoint.
         workers: Processes that draw and crop clips.
         command: The command line, for the record.
-        pretrained: Whether encoders start from the weights that the preset names.
+        encoders: Which encoders, and whether their weights are loaded.
         data: Data sets to train on; ``None`` takes generated clips.
         cache: Folder for the features of frozen encoders; ``None`` makes them anew.
     """
@@ -50,7 +50,7 @@ class Run:
     out: Path
     workers: int
     command: str
-    pretrained: bool = True
+    encoders: EncoderChoice
     data: DataRequest | None = None
     cache: Path | None = None
 
@@ -67,9 +67,10 @@ def train(run: Run) -> dict[Mode, Scores]:
     """
     torch.manual_seed(run.seed)
     watch = Stopwatch()
-    source, preset = open_source(run.preset, run.data, workers=run.workers, cache=run.cache)
+    preset = choose_encoders(run.preset, run.encoders)
+    source, preset = open_source(preset, run.data, workers=run.workers, cache=run.cache)
     run = replace(run, preset=preset)
-    models = build_models(preset.model, pretrained=run.pretrained)
+    models = build_models(preset.model, pretrained=run.encoders.pretrained, offline=run.encoders.offline)
     windows = make_windows(source, preset, models, watch, seed=run.seed, workers=run.workers, cache=run.cache)
     prototypes = None
     if models.text is not None:

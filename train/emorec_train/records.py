@@ -127,7 +127,13 @@ def _record(source: ClipSource, spec: Vision, folder: Path, task: tuple[int, str
 
 
 def _crop(clip: LabelledClip, spec: Vision, folder: Path, index: int) -> None:
-    cropper = FaceCropper(clip.faces, detector=_detector(), size=spec.crop_size, margin=spec.margin)
+    cropper = FaceCropper(
+        clip.faces,
+        detector=_detector(),
+        size=spec.crop_size,
+        margin=spec.margin,
+        interpolation=spec.interpolation,
+    )
     empty = np.zeros((spec.crop_size, spec.crop_size, 3), np.uint8)
     times: list[float] = []
     found: list[bool] = []

@@ -19,6 +19,7 @@ from emorec_train.datasets import DatasetError
 from emorec_train.extraction import cached_windows, extract, fill_cache, open_cache
 from emorec_train.features import ClipWindows, clip_windows
 from emorec_train.model.build import Models, build_models, freeze
+from emorec_train.model.pretrained import adopt_pretrained
 from emorec_train.presets import Preset
 from emorec_train.pretrain import train_audio, train_vision
 from emorec_train.progress import Stopwatch, say
@@ -27,55 +28,50 @@ from emorec_train.records import CroppedClip, crop_clips
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
-@dataclass(frozen=True, slots=True)
-class CacheRun:
-    """What to make features of, and where to put them.
-
-    Attributes:
-        preset: Model; its encoders are frozen.
-        data: Data sets.
-        out: Folder of the cache.
-        seed: Of weights, where they are random.
-        workers: Processes that decode and crop.
-        pretrained: Whether encoders have the weights that the preset names.
-        storage: Type on disk.
-        remake: Throw away a cache of other settings.
-    """
-
-    preset: Preset
-    data: DataRequest
-    out: Path
-    seed: int
-    workers: int
-    pretrained: bool = True
-    storage: Storage = "float32"
-    remake: bool = False
-
-
-def make_cache(run: CacheRun) -> None:
-    """Complete a cache with every split of the data.
-
-    Raises:
-        EmorecError: Something is wrong with the data, the weights or the folder.
-    """
-    source, preset = open_source(run.preset, run.data, workers=run.workers, cache=run.out)
-    torch.manual_seed(run.seed)
-    models = build_models(preset.model, pretrained=run.pretrained)
-    freeze_encoders(models)
-    spec = preset.model.preprocessing
-    with open_cache(run.out, spec, models, storage=run.storage, remake=run.remake) as cache:
-        clip_ids = _every_clip(source)
-        added = fill_cache(cache, source, clip_ids, spec, models, workers=run.workers)
-        held = sum(source.fingerprint(clip_id) in cache for clip_id in clip_ids)
-    say(f"{run.out}: {held} of {len(clip_ids)} clips, {added} of them new")
-
-
 Windows = dict[Split, list[ClipWindows]]
 
 
 def trains_encoders(preset: Preset) -> bool:
     """Whether the preset's encoders learn here, rather than come frozen."""
     return preset.vision.steps > 0 or preset.audio.steps > 0
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderChoice:
+    """Which encoders a model gets.
+
+    Attributes:
+        vision: CLIP weights instead of the preset's, see ``clip_weights.find_clip``; frozen. Empty for those.
+        audio: The same for sound: a Hugging Face id or a folder.
+        pretrained: Load weights at all.
+        offline: Don't touch the network.
+    """
+
+    vision: str = ""
+    audio: str = ""
+    pretrained: bool = True
+    offline: bool = False
+
+
+def choose_encoders(preset: Preset, choice: EncoderChoice) -> Preset:
+    """The preset with the encoders that were chosen, their architecture and their preprocessing.
+
+    Raises:
+        UsageError: Weights are named and not to be loaded, or have a name of no known form.
+        WeightsError: Weights can't be had.
+    """
+    if (choice.vision or choice.audio) and not choice.pretrained:
+        raise UsageError("--vision and --audio name weights, and --random-encoders loads none")
+    replace, model = msgspec.structs.replace, preset.model
+    if choice.vision:
+        model = replace(model, vision=replace(model.vision, pretrained=choice.vision, revision=""))
+        preset = replace(preset, vision=replace(preset.vision, steps=0))
+    if choice.audio:
+        model = replace(model, audio=replace(model.audio, pretrained=choice.audio, revision=""))
+        preset = replace(preset, audio=replace(preset.audio, steps=0))
+    if choice.pretrained:
+        model = adopt_pretrained(model, offline=choice.offline)
+    return replace(preset, model=model)
 
 
 def open_source(
@@ -137,6 +133,50 @@ def make_windows(
             windows = _with_frozen_encoders(source, preset, models, workers, cache)
     _check(source, windows)
     return windows
+
+
+@dataclass(frozen=True, slots=True)
+class CacheRun:
+    """What to make features of, and where to put them.
+
+    Attributes:
+        preset: Model; its encoders are frozen.
+        data: Data sets.
+        out: Folder of the cache.
+        seed: Of weights, where they are random.
+        workers: Processes that decode and crop.
+        encoders: Which encoders.
+        storage: Type on disk.
+        remake: Throw away a cache of other settings.
+    """
+
+    preset: Preset
+    data: DataRequest
+    out: Path
+    seed: int
+    workers: int
+    encoders: EncoderChoice
+    storage: Storage = "float32"
+    remake: bool = False
+
+
+def make_cache(run: CacheRun) -> None:
+    """Complete a cache with every split of the data.
+
+    Raises:
+        EmorecError: Something is wrong with the data, the weights or the folder.
+    """
+    preset = choose_encoders(run.preset, run.encoders)
+    source, preset = open_source(preset, run.data, workers=run.workers, cache=run.out)
+    torch.manual_seed(run.seed)
+    models = build_models(preset.model, pretrained=run.encoders.pretrained, offline=run.encoders.offline)
+    freeze_encoders(models)
+    spec = preset.model.preprocessing
+    with open_cache(run.out, spec, models, storage=run.storage, remake=run.remake) as cache:
+        clip_ids = _every_clip(source)
+        added = fill_cache(cache, source, clip_ids, spec, models, workers=run.workers)
+        held = sum(source.fingerprint(clip_id) in cache for clip_id in clip_ids)
+    say(f"{run.out}: {held} of {len(clip_ids)} clips, {added} of them new")
 
 
 def freeze_encoders(models: Models) -> None:

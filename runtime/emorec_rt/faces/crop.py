@@ -14,10 +14,13 @@ from emorec_rt.errors import FaceNotFoundError
 from emorec_rt.faces.box import Box
 from emorec_rt.faces.detector import FaceDetector
 from emorec_rt.faces.tracker import FaceTracker
+from emorec_rt.manifest import Interpolation
 from emorec_rt.media.types import Frame
 from emorec_rt.signal import CROP_SIZE
 
 FaceMode = Literal["auto", "require", "off"]
+
+ENLARGING: Final[dict[Interpolation, int]] = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 
 DEFAULT_MARGIN: Final = 0.2
 """Chin to forehead of an upright face; a bundle's manifest says what its model was trained with."""
@@ -52,6 +55,7 @@ class FaceCropper:
         detector: A detector to share between inputs, instead.
         size: Side of the crop in pixels.
         margin: Margin around the box, as a share of its longer side on each side.
+        interpolation: How a crop is enlarged.
     """
 
     def __init__(
@@ -62,22 +66,28 @@ class FaceCropper:
         detector: FaceDetector | None = None,
         size: int = CROP_SIZE,
         margin: float = DEFAULT_MARGIN,
+        interpolation: Interpolation = "bilinear",
     ) -> None:
         self._mode = mode
         self._tracker = None if mode == "off" else FaceTracker(detector or FaceDetector(model))
         self._size = size
         self._margin = margin
+        self._interpolation = interpolation
         self._faces = 0
 
     def process(self, frame: Frame) -> Crop:
         """The crop of one frame."""
         if self._tracker is None:
-            return Crop(whole_frame_crop(frame, size=self._size), None, 0.0)
+            return Crop(
+                whole_frame_crop(frame, size=self._size, interpolation=self._interpolation), None, 0.0
+            )
         face = self._tracker.update(frame)
         if face is None:
             return Crop(None, None, 0.0)
         self._faces += 1
-        pixels = crop_face(frame, face.box, size=self._size, margin=self._margin)
+        pixels = crop_face(
+            frame, face.box, size=self._size, margin=self._margin, interpolation=self._interpolation
+        )
         return Crop(pixels, face.box, face.score)
 
     def finish(self, source: str | Path) -> None:
@@ -91,28 +101,40 @@ class FaceCropper:
 
 
 def crop_face(
-    frame: Frame, box: Box, *, size: int = CROP_SIZE, margin: float = DEFAULT_MARGIN
+    frame: Frame,
+    box: Box,
+    *,
+    size: int = CROP_SIZE,
+    margin: float = DEFAULT_MARGIN,
+    interpolation: Interpolation = "bilinear",
 ) -> NDArray[np.uint8]:
     """The square around a face with its margin, uint8 ``[size, size, 3]``."""
     side = max(box.width, box.height) * (1.0 + 2.0 * margin)
     x, y = box.center
-    return crop_square(frame.pixels, Box(x - side / 2, y - side / 2, side, side), size)
+    return crop_square(frame.pixels, Box(x - side / 2, y - side / 2, side, side), size, interpolation)
 
 
-def whole_frame_crop(frame: Frame, *, size: int = CROP_SIZE) -> NDArray[np.uint8]:
+def whole_frame_crop(
+    frame: Frame, *, size: int = CROP_SIZE, interpolation: Interpolation = "bilinear"
+) -> NDArray[np.uint8]:
     """The largest square in the middle of the picture, uint8 ``[size, size, 3]``."""
     height, width = frame.pixels.shape[:2]
     side = min(height, width)
-    return crop_square(frame.pixels, Box((width - side) / 2, (height - side) / 2, side, side), size)
+    return crop_square(
+        frame.pixels, Box((width - side) / 2, (height - side) / 2, side, side), size, interpolation
+    )
 
 
-def crop_square(pixels: NDArray[np.uint8], square: Box, size: int) -> NDArray[np.uint8]:
+def crop_square(
+    pixels: NDArray[np.uint8], square: Box, size: int, interpolation: Interpolation = "bilinear"
+) -> NDArray[np.uint8]:
     """Cut out a square and scale it to ``size``; the picture's edge is repeated beyond it.
 
     Args:
         pixels: uint8 ``[H, W, 3]``.
         square: A box of equal sides, anywhere; more than twice the picture's longer side is cut to that.
         size: Side of the result in pixels.
+        interpolation: How it is enlarged.
 
     Returns:
         uint8 ``[size, size, 3]``.
@@ -125,5 +147,5 @@ def crop_square(pixels: NDArray[np.uint8], square: Box, size: int) -> NDArray[np
     inside = pixels[max(top, 0) : top + side, max(left, 0) : left + side]
     beyond = (max(-top, 0), max(top + side - height, 0), max(-left, 0), max(left + side - width, 0))
     square_pixels = cv2.copyMakeBorder(inside, *beyond, cv2.BORDER_REPLICATE) if any(beyond) else inside
-    method = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
+    method = cv2.INTER_AREA if side > size else ENLARGING[interpolation]
     return np.asarray(cv2.resize(square_pixels, (size, size), interpolation=method), np.uint8)

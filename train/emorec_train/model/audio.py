@@ -1,25 +1,40 @@
-"""Sound to tokens: wav2vec 2.0 with its normalisation in front.
+"""Sound to tokens: wav2vec 2.0, or one of its kin, with its normalisation in front.
 
 Shapes: ``B`` chunks, ``N`` samples, ``S`` tokens of a chunk, ``Da`` width of a token.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from transformers import Wav2Vec2Config, Wav2Vec2Model
+from transformers import (
+    HubertConfig,
+    HubertModel,
+    PretrainedConfig,
+    PreTrainedModel,
+    Wav2Vec2Config,
+    Wav2Vec2Model,
+    WavLMConfig,
+    WavLMModel,
+)
 
 from emorec_rt.manifest import Audio
-from emorec_train.model.config import AudioConfig
+from emorec_train.model.config import AudioConfig, AudioKind
+
+CLASSES: Final[dict[AudioKind, tuple[type[PretrainedConfig], type[PreTrainedModel]]]] = {
+    "wav2vec2": (Wav2Vec2Config, Wav2Vec2Model),
+    "hubert": (HubertConfig, HubertModel),
+    "wavlm": (WavLMConfig, WavLMModel),
+}
 
 VARIANCE_FLOOR = 1e-7
 """Added to a chunk's variance, as in transformers' ``Wav2Vec2FeatureExtractor``."""
 
 
 class AudioEncoder(nn.Module):
-    """transformers' ``Wav2Vec2Model`` on chunks of fixed length; its last hidden state.
+    """The last hidden state of transformers' model of ``config.kind``, on chunks of fixed length.
 
     Args:
         config: The encoder's architecture.
@@ -29,7 +44,7 @@ class AudioEncoder(nn.Module):
     def __init__(self, config: AudioConfig, spec: Audio) -> None:
         super().__init__()
         self.normalize = spec.normalize
-        self.wav2vec2 = Wav2Vec2Model(wav2vec2_config(config))
+        self.wav2vec2: nn.Module = CLASSES[config.kind][1](wav2vec2_config(config))
 
     def forward(self, samples: Tensor) -> Tensor:
         """Encode chunks.
@@ -47,7 +62,7 @@ class AudioEncoder(nn.Module):
         return tokens
 
 
-def wav2vec2_config(config: AudioConfig) -> Wav2Vec2Config:
+def wav2vec2_config(config: AudioConfig) -> PretrainedConfig:
     """The same architecture in transformers' words, without the masking of its pre-training."""
     architecture: dict[str, Any] = {
         "hidden_size": config.width,
@@ -70,5 +85,6 @@ def wav2vec2_config(config: AudioConfig) -> Wav2Vec2Config:
         "layerdrop": 0.0,
         "apply_spec_augment": False,
         "attn_implementation": "eager",
+        **config.extra,
     }
-    return Wav2Vec2Config(**architecture)
+    return CLASSES[config.kind][0](**architecture)

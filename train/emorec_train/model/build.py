@@ -23,16 +23,17 @@ class Models:
     text: TextEncoder | None = None
 
 
-def build_models(config: ModelConfig, *, pretrained: bool = True) -> Models:
+def build_models(config: ModelConfig, *, pretrained: bool = True, offline: bool = False) -> Models:
     """Make a new model.
 
     Args:
         config: Its architecture.
         pretrained: Whether to fill the encoders with the weights that the configuration names, if any.
-            That may download them.
+            That may download them. ``adopt_pretrained`` makes the configuration fit them.
+        offline: Take weights that are on this machine.
 
     Raises:
-        UsageError: The named weights are unknown or don't fit.
+        WeightsError: The named weights can't be had or don't fit.
     """
     models = Models(
         VisionEncoder(config.vision, config.preprocessing.vision),
@@ -41,17 +42,10 @@ def build_models(config: ModelConfig, *, pretrained: bool = True) -> Models:
         None if config.text is None else TextEncoder(config.text, config.vision),
     )
     if pretrained:
-        _load_pretrained(config, models)
+        from emorec_train.model.pretrained import load_pretrained
+
+        load_pretrained(config, models.vision, models.audio, models.text, offline=offline)
     return models
-
-
-def _load_pretrained(config: ModelConfig, models: Models) -> None:
-    from emorec_train.model import pretrained
-
-    if config.vision.pretrained:
-        pretrained.load_clip(config.vision, models.vision, models.text)
-    if config.audio.pretrained:
-        pretrained.load_wav2vec2(config.audio, models.audio)
 
 
 def freeze(module: nn.Module) -> None:

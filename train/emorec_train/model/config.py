@@ -7,7 +7,7 @@ frames and multi-head attention are reported second-hand. Everything else here i
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -27,6 +27,8 @@ RESNET_POOL_RATIO: Final = 32
 RESNET_STRIDE: Final = 32
 """Pixels from one position of its last stage to the next."""
 
+AudioKind = Literal["wav2vec2", "hubert", "wavlm"]
+
 Mode = Literal["both", "visual", "audio", "concat", "visual_queries", "audio_queries"]
 """Which streams the fusion takes and who queries whom; all but ``both`` are ablations."""
 
@@ -35,8 +37,9 @@ class VisionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """CLIP's visual tower, one of open_clip's two kinds; the defaults are ViT-B/32.
 
     Attributes:
-        pretrained: open_clip ``model:tag`` whose weights a new model starts from; empty for random weights.
-            The architecture below must be that model's; a checkpoint needs neither.
+        pretrained: Weights that a new model starts from, see ``clip_weights.find_clip``; empty for random
+            weights. A checkpoint doesn't need them.
+        revision: Commit of the repository that they come from; empty takes the newest.
         image_size: Side of the square crop in pixels.
         patch_size: Side of a patch in pixels (transformer only).
         width: Width of the transformer, or of the ResNet's stem.
@@ -46,9 +49,12 @@ class VisionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         mlp_ratio: Width of the MLP relative to ``width`` (transformer only).
         embed_dim: Width of the embedding, shared with the text tower.
         quick_gelu: Whether the activation is OpenAI's ``x * sigmoid(1.702 x)``.
+        extra: Further fields of open_clip's ``CLIPVisionCfg``; a ``timm_model_name`` among them overrides the
+            architecture above.
     """
 
     pretrained: str = ""
+    revision: str = ""
     image_size: Positive = 224
     patch_size: Positive = 32
     width: Positive = 768
@@ -58,6 +64,7 @@ class VisionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     mlp_ratio: Annotated[float, msgspec.Meta(gt=0.0)] = 4.0
     embed_dim: Positive = 512
     quick_gelu: bool = True
+    extra: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
         if isinstance(self.layers, tuple):
@@ -77,6 +84,7 @@ class TextConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         width: Width of the transformer.
         layers: Transformer blocks.
         heads: Attention heads.
+        extra: Further fields of open_clip's ``CLIPTextCfg``.
     """
 
     context_length: Positive = 77
@@ -84,17 +92,20 @@ class TextConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     width: Positive = 512
     layers: Positive = 12
     heads: Positive = 8
+    extra: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
         _check_divides(self.heads, self.width, "text heads", "width")
 
 
 class AudioConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """wav2vec 2.0, transformers' ``Wav2Vec2Model``; the defaults are its base model (our choice).
+    """wav2vec 2.0 or one of its kin in transformers; the defaults are wav2vec 2.0's base (our choice).
 
     Attributes:
+        kind: Which model it is: they share the convolutions over the waveform, and differ past them.
         pretrained: Hugging Face id or local folder whose weights a new model starts from; empty for
             random weights.
+        revision: Commit of the repository that they come from; empty takes the newest.
         width: Width of the transformer.
         layers: Transformer blocks.
         heads: Attention heads.
@@ -108,9 +119,12 @@ class AudioConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         position_kernel: Kernel of the convolution that stands for positions, in tokens.
         position_groups: Its groups.
         dropout: Dropout while the encoder itself is trained.
+        extra: Further fields of the model's configuration in transformers.
     """
 
+    kind: AudioKind = "wav2vec2"
     pretrained: str = ""
+    revision: str = ""
     width: Positive = 768
     layers: Positive = 12
     heads: Positive = 12
@@ -124,6 +138,7 @@ class AudioConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     position_kernel: Positive = 128
     position_groups: Positive = 16
     dropout: Share = 0.1
+    extra: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
         _check_divides(self.heads, self.width, "audio heads", "width")

@@ -2,55 +2,50 @@
 
 from __future__ import annotations
 
-import open_clip
-from torch import nn
-from transformers import Wav2Vec2Model
-
-from emorec_rt.errors import UsageError
 from emorec_train.model.audio import AudioEncoder
-from emorec_train.model.config import AudioConfig, VisionConfig
+from emorec_train.model.audio_weights import adopt_audio, find_audio, load_audio
+from emorec_train.model.clip_weights import adopt_clip, find_clip, load_clip
+from emorec_train.model.config import ModelConfig
 from emorec_train.model.text import TextEncoder
 from emorec_train.model.vision import VisionEncoder
 
-_TEXT_PARTS = ("transformer.", "token_embedding.", "positional_embedding", "ln_final.", "text_projection")
 
+def adopt_pretrained(config: ModelConfig, *, offline: bool = False) -> ModelConfig:
+    """The configuration with the architecture, preprocessing and commit of the weights that it names.
 
-def load_clip(config: VisionConfig, vision: VisionEncoder, text: TextEncoder | None) -> None:
-    """Fill the towers with open_clip's weights for ``config.pretrained``, a ``model:tag``.
-
-    Raises:
-        UsageError: No such model or tag, or another architecture than the configuration's.
-    """
-    name, _, tag = config.pretrained.partition(":")
-    if (name, tag) not in open_clip.list_pretrained():
-        raise UsageError(f"open_clip knows no weights {config.pretrained!r}; give model:tag")
-    clip = open_clip.create_model(name, pretrained=tag, force_quick_gelu=config.quick_gelu)
-    _fill(vision.visual, clip.visual, config.pretrained)
-    if text is not None:
-        state = {key: value for key, value in clip.state_dict().items() if key.startswith(_TEXT_PARTS)}
-        _load(text.tower, state, config.pretrained)
-
-
-def load_wav2vec2(config: AudioConfig, audio: AudioEncoder) -> None:
-    """Fill the encoder with transformers' weights for ``config.pretrained``, an id or a folder.
+    Args:
+        config: Names weights in ``vision.pretrained`` and ``audio.pretrained``, or in one of them, or none.
+        offline: Don't touch the network.
 
     Raises:
-        UsageError: It can't be loaded, or has another architecture than the configuration's.
+        UsageError: A name has no known form.
+        WeightsError: Weights can't be had, or are of another kind of model.
     """
-    try:
-        published = Wav2Vec2Model.from_pretrained(config.pretrained)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"wav2vec 2.0 weights {config.pretrained}: {error}") from error
-    _fill(audio.wav2vec2, published, config.pretrained)
+    if config.vision.pretrained:
+        weights = find_clip(config.vision.pretrained, config.vision.revision, offline=offline)
+        config = adopt_clip(config, weights)
+    if config.audio.pretrained:
+        found = find_audio(config.audio.pretrained, config.audio.revision, offline=offline)
+        config = adopt_audio(config, found)
+    return config
 
 
-def _fill(module: nn.Module, published: nn.Module, name: str) -> None:
-    own = module.state_dict()
-    _load(module, {key: value for key, value in published.state_dict().items() if key in own}, name)
+def load_pretrained(
+    config: ModelConfig,
+    vision: VisionEncoder,
+    audio: AudioEncoder,
+    text: TextEncoder | None,
+    *,
+    offline: bool,
+) -> None:
+    """Fill the encoders with the weights that the configuration names.
 
-
-def _load(module: nn.Module, state: dict[str, object], name: str) -> None:
-    try:
-        module.load_state_dict(state)
-    except RuntimeError as error:
-        raise UsageError(f"weights {name} don't fit the configured architecture: {error}") from error
+    Raises:
+        WeightsError: They can't be had, or don't fit.
+    """
+    if config.vision.pretrained:
+        name = config.vision.pretrained
+        load_clip(find_clip(name, config.vision.revision, offline=offline), name, vision, text)
+    if config.audio.pretrained:
+        name = config.audio.pretrained
+        load_audio(find_audio(name, config.audio.revision, offline=offline), name, audio)

@@ -72,6 +72,7 @@ def text_tower_config(config: TextConfig) -> CLIPTextCfg:
         width=config.width,
         heads=config.heads,
         layers=config.layers,
+        **config.extra,
     )
 
 

@@ -58,4 +58,5 @@ def vision_tower_config(config: VisionConfig) -> CLIPVisionCfg:
         layers=config.layers,
         head_width=pooled // config.heads,
         mlp_ratio=config.mlp_ratio,
+        **config.extra,
     )
