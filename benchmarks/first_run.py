@@ -92,8 +92,12 @@ def repeat_clip(source: Path, target: Path, times: int) -> float:
 
 def _span(reader: InputContainer) -> Fraction:
     """From the first decoding time of any stream to the end of the last packet: what a repetition takes."""
-    packets = [(p.dts * p.time_base, p.duration * p.time_base) for p in reader.demux() if p.dts is not None]
-    return max(start + length for start, length in packets) - min(start for start, _ in packets)
+    starts, ends = [], []
+    for packet in reader.demux():
+        if packet.dts is not None and packet.time_base is not None:
+            starts.append(packet.dts * packet.time_base)
+            ends.append((packet.dts + (packet.duration or 0)) * packet.time_base)
+    return max(ends) - min(starts)
 
 
 def _mux_shifted(

@@ -57,7 +57,7 @@ EXIT_READER_GONE = 128 + 13
     help="Folder from export/build_engine.py.  [default: demo model]",
 )
 @click.option(
-    "--faces",
+    "--face",
     type=click.Choice(["auto", "require", "off"]),
     default="auto",
     show_default=True,

@@ -97,7 +97,7 @@ class FaceCropper:
             FaceNotFoundError: The mode is ``require`` and no frame had a face.
         """
         if self._mode == "require" and self._faces == 0:
-            raise FaceNotFoundError(source, "no face in the whole input; --faces auto runs it on sound alone")
+            raise FaceNotFoundError(source, "no face in the whole input; --face auto runs it on sound alone")
 
 
 def crop_face(
