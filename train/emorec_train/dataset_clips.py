@@ -147,7 +147,7 @@ def _records(name: str, data_set: DataSet, labels: tuple[str, ...]) -> Iterator[
     _tell_problems(data_set)
     for split in SPLITS:
         try:
-            records = data_set.records(split)
+            records = data_set.records(split, [label for label in data_set.labels if label in labels])
         except EmptySplitError as error:
             if split == "train":
                 say(str(error))

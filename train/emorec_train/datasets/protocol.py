@@ -154,12 +154,16 @@ class DataSet(Protocol):
         """What is on disk, with the splits that are on disk."""
         ...
 
-    def records(self, split: Split) -> list[ClipRecord]:
+    def records(self, split: Split, required: Sequence[str] | None = None) -> list[ClipRecord]:
         """Clips of a split, sorted by ``clip_id``; no speaker is in two splits that were made here.
+
+        Args:
+            split: Which one.
+            required: What must occur in ``train``; ``None`` takes ``labels``.
 
         Raises:
             EmptySplitError: The split is empty.
-            DatasetError: It is ``train`` and lacks one of ``labels``, or no split can be made.
+            DatasetError: It is ``train`` and lacks a required expression, or no split can be made.
         """
         ...
 
@@ -184,13 +188,13 @@ class ScannedDataSet(ABC):
         """What is on disk; looked at once."""
         return self._scanned
 
-    def records(self, split: Split) -> list[ClipRecord]:
+    def records(self, split: Split, required: Sequence[str] | None = None) -> list[ClipRecord]:
         """Clips of a split, see ``DataSet.records``."""
         chosen = [record for record in self._divided if record.split == split]
         if not chosen:
             raise EmptySplitError(self.root, f"no {self.name} clip in the {split} split; {self._tally()}")
         if split == "train":
-            require_classes(chosen, self.labels, self.root)
+            require_classes(chosen, self.labels if required is None else required, self.root)
         return chosen
 
     @cached_property
