@@ -52,6 +52,22 @@ def test_shrinking_averages_rather_than_skips() -> None:
     assert np.abs(crop.astype(int) - 127).max() <= 1
 
 
+def test_enlarging_is_bilinear_or_bicubic_and_shrinking_is_neither() -> None:
+    step = np.zeros((8, 8, 3), np.uint8)
+    step[:, 4:] = 200
+    whole = Box(0, 0, 8, 8)
+    linear, cubic = (crop_square(step, whole, 32, name) for name in ("bilinear", "bicubic"))
+    assert linear.max() == 200
+    assert cubic.max() > 205  # cubic interpolation overshoots at an edge
+    frame = Frame(0, 0.0, step)
+    np.testing.assert_array_equal(FaceCropper("off", size=32).process(frame).pixels, linear)
+    np.testing.assert_array_equal(
+        FaceCropper("off", size=32, interpolation="bicubic").process(frame).pixels, cubic
+    )
+    small = [crop_square(step, whole, 4, name) for name in ("bilinear", "bicubic")]
+    np.testing.assert_array_equal(*small)
+
+
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_a_face_elsewhere_gives_the_same_crop(right: int, down: int) -> None:
     canvas = picture(160, 160)
