@@ -6,8 +6,8 @@ The demo preset's audio encoder starts from random weights, learns from the proj
 ``train/run.py`` has it learn, and is frozen. On mean and deviation of a real clip's tokens a linear
 classifier is trained, fold after fold, from the clips of all speakers but some; it names one emotion for each
 clip of the speakers that it has never heard. The figure is the unweighted average recall over all clips, with
-a 95 % interval from 10,000 resamples of whole speakers; beside it stands the same encoder before it has learnt
-anything. Nothing of the recordings is kept; the figures go to ``benchmarks/results/sound.json``.
+a 95 % interval from 10,000 resamples of whole speakers; beside it stands the same encoder untrained.
+Nothing of the recordings is kept; the figures go to ``benchmarks/results/sound.json``.
 """
 
 from __future__ import annotations
