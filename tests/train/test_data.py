@@ -158,3 +158,11 @@ def test_records_from_worker_processes_are_the_same(record: CroppedClip, tmp_pat
     (again,) = crop_clips(SOURCE, [record.clip_id], spec, tmp_path, workers=2)
     np.testing.assert_array_equal(again.crops, record.crops)
     np.testing.assert_array_equal(again.samples[0].pcm, record.samples[0].pcm)
+
+
+def test_records_in_one_folder_keep_apart(record: CroppedClip, tmp_path: Path) -> None:
+    spec = config().preprocessing.vision
+    (first,) = crop_clips(SOURCE, [record.clip_id], spec, tmp_path, workers=1)
+    (other,) = crop_clips(SOURCE, SOURCE.clip_ids("test"), spec, tmp_path, workers=1)
+    np.testing.assert_array_equal(first.crops, record.crops)
+    assert not np.array_equal(first.crops, other.crops)

@@ -5,6 +5,7 @@ Faces are found and cropped by the runtime's own ``FaceCropper``.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -79,7 +80,7 @@ def crop_clips(
         source: The data set.
         clip_ids: Which of its clips.
         spec: Crop size and margin.
-        folder: Where the crops go.
+        folder: Where the crops go; each call has a folder of its own in it.
         workers: Processes; 1 works in this one.
         label: Of the progress bar.
         keep: Leave a clip's crops in ``folder`` when the next one is asked for.
@@ -88,16 +89,20 @@ def crop_clips(
         OutputError: ``folder`` can't take the crops.
         WorkerLostError: A process died.
     """
-    outcomes = map_ahead(partial(_record, source, spec, folder), list(enumerate(clip_ids)), workers=workers)
+    try:
+        own = Path(tempfile.mkdtemp(dir=folder))
+    except OSError as error:
+        raise OutputError(folder, f"can't hold the crops of clips: {error.strerror or error}") from error
+    outcomes = map_ahead(partial(_record, source, spec, own), list(enumerate(clip_ids)), workers=workers)
     for outcome in tracked(outcomes, label, len(clip_ids)):
         for line in outcome.lines:
             say(line)
         if outcome.full:
             raise OutputError(folder, outcome.full)
         if outcome.readable:
-            yield _load(folder, outcome.index, clip_ids[outcome.index], source)
+            yield _load(own, outcome.index, clip_ids[outcome.index], source)
         if not keep:
-            for file in (_crops_file(folder, outcome.index), _rest_file(folder, outcome.index)):
+            for file in (_crops_file(own, outcome.index), _rest_file(own, outcome.index)):
                 file.unlink(missing_ok=True)
 
 
