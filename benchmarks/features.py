@@ -14,11 +14,10 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
-import torch
 from machine import save
 
 from emorec_rt.signal import EXPRESSIONS
@@ -27,14 +26,15 @@ from emorec_train.clips.write import write_clip
 from emorec_train.dataset_clips import DatasetClips
 from emorec_train.datasets import ClipRecord
 from emorec_train.datasets.facts import MediaFacts
-from emorec_train.extraction import fill_cache, open_cache
-from emorec_train.model.build import Models, build_models
 from emorec_train.presets import REFERENCE
-from emorec_train.stages import freeze_encoders
+
+if TYPE_CHECKING:
+    # Decoding processes import this file too; they do without torch.
+    from emorec_train.model.build import Models
 
 LIMIT = 0.8
-BATCHES = (8, 16, 32, 64, 128)
-QUICK_BATCHES = (8, 64)
+BATCHES = (4, 8, 16, 32, 64)
+QUICK_BATCHES = (8, 16)
 
 
 def write_clips(folder: Path, count: int, seconds: float) -> DatasetClips:
@@ -48,24 +48,28 @@ def write_clips(folder: Path, count: int, seconds: float) -> DatasetClips:
     return DatasetClips(EXPRESSIONS, records, facts)
 
 
-@torch.inference_mode()
 def vision_rates(models: Models, batches: tuple[int, ...], frames: int) -> dict[int, float]:
-    """Frames a second of the visual encoder alone, by batch."""
+    """Frames a second of the frozen visual encoder alone, by batch."""
+    import torch
+
     size = REFERENCE.model.preprocessing.vision.crop_size
     rates = {}
     for batch in batches:
         crops = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), np.uint8))
-        models.vision(crops)
         turns = max(1, frames // batch)
-        started = time.perf_counter()
-        for _ in range(turns):
+        with torch.inference_mode():
             models.vision(crops)
+            started = time.perf_counter()
+            for _ in range(turns):
+                models.vision(crops)
         rates[batch] = turns * batch / (time.perf_counter() - started)
     return rates
 
 
 def extraction_rate(models: Models, clips: DatasetClips, folder: Path, frames: int, workers: int) -> float:
     """Frames a second from files to a cache."""
+    from emorec_train.extraction import fill_cache, open_cache
+
     spec = REFERENCE.model.preprocessing
     with open_cache(folder, spec, models) as cache:
         started = time.perf_counter()
@@ -75,6 +79,12 @@ def extraction_rate(models: Models, clips: DatasetClips, folder: Path, frames: i
 
 def measure(count: int, seconds: float, batches: tuple[int, ...], workers: int) -> dict[str, Any]:
     """All figures."""
+    import torch
+
+    from emorec_train.model.build import build_models
+    from emorec_train.stages import freeze_encoders
+
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.manual_seed(0)
     models = build_models(REFERENCE.model, pretrained=False)
     freeze_encoders(models)
@@ -105,7 +115,6 @@ def measure(count: int, seconds: float, batches: tuple[int, ...], workers: int) 
 def main(clips: int, seconds: float, workers: int | None, quick: bool) -> None:
     """Measure, print, save; exit with 1 where the limit is missed."""
     cores = len(os.sched_getaffinity(0))
-    torch.set_num_threads(cores)
     if quick:
         clips, seconds = 2, 2.0
     result = measure(clips, seconds, QUICK_BATCHES if quick else BATCHES, workers or cores)

@@ -22,7 +22,6 @@ from pathlib import Path
 
 import click
 import msgspec
-import torch
 
 from emorec_train.options import data_options, data_request, encoder_options, exits, path_option
 from emorec_train.presets import PRESETS, Preset
@@ -73,6 +72,7 @@ def main(
 ) -> None:
     """Train, print test scores, exit 0; 2 when the call or a setting is wrong, 1 for any other failure."""
     # Worker processes import this file too; they do without torch.
+    import torch
 
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"  # read when the libraries are imported
