@@ -16,6 +16,7 @@ It has not run on a GPU yet: its tests run programs of plain torch on the CPU.
 from __future__ import annotations
 
 import importlib.util
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -30,7 +31,7 @@ from emorec_rt.engines.nvidia import no_gpu
 from emorec_rt.engines.tensorrt.cuda import slug
 from emorec_rt.engines.tensorrt.options import BatchRange
 from emorec_rt.engines.tensorrt.plans import FOLDER
-from emorec_rt.errors import BackendUnavailableError, BundleError, NoGpuError
+from emorec_rt.errors import BackendUnavailableError, BundleError, EngineError, NoGpuError
 from emorec_rt.manifest import Graph, Precision, Sha256, TensorSpec
 
 BACKEND: Final = "torch-tensorrt"
@@ -221,6 +222,8 @@ class TorchTensorRTEngine:
         self.max_batch = batch.largest
         self._torch = libraries.torch
         self._device = device
+        if not zipfile.is_zipfile(program):  # torch would print its traceback, then raise
+            raise EngineError(f"{program}: is no program of torch; {_BUILD}")
         try:
             self._module = self._torch.export.load(program).module()
         except (OSError, RuntimeError, ValueError, KeyError) as error:
