@@ -4,6 +4,10 @@ The newest checkpoint in runs/, in FP32 and INT8, calibrated on its own training
 
     python export/build_engine.py --int8
 
+With TensorRT plans for the GPU of this machine (elsewhere, later: ``emorec-rt build BUNDLE``)::
+
+    python export/build_engine.py --int8 --backend tensorrt --workspace 2048
+
 A certain checkpoint, calibrated on recordings (``calibration/collect.py`` writes the ranges)::
 
     python export/build_engine.py --int8 --checkpoint runs/mine --calib ranges.json --out engines/mine
@@ -15,10 +19,17 @@ import shlex
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from emorec_rt.cli.building import BuildProgress, build_options, plan_options
 from emorec_rt.errors import EmorecError, UsageError
+
+if TYPE_CHECKING:
+    from emorec_export.backends import Selection
+    from emorec_export.build import Request
+    from emorec_rt.engines.tensorrt.options import BuildOptions
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -62,6 +73,15 @@ ROOT = Path(__file__).resolve().parent.parent
     help="Macro-F1 that a variant may lose; more, and nothing is written.",
 )
 @click.option("--notice", default="", help="A line that is shown to whoever runs the bundle.")
+@click.option(
+    "--backend",
+    "backends",
+    multiple=True,
+    type=click.Choice(["onnxruntime", "openvino", "tensorrt", "torch-tensorrt", "all"]),
+    help="onnxruntime, openvino: compare the graphs there. tensorrt: build plans for this machine's GPU. "
+    "torch-tensorrt: compile the modules for it. May be given several times.",
+)
+@plan_options
 def main(
     checkpoint: Path | None,
     out: Path | None,
@@ -71,6 +91,8 @@ def main(
     test_clips: int,
     max_drop: float,
     notice: str,
+    backends: tuple[str, ...],
+    **options: Any,
 ) -> None:
     """Build, print the report and the folder, exit 0; 2 when the call is wrong, 1 for any other failure."""
     # A terminated build cleans up like an interrupted one.
@@ -78,7 +100,10 @@ def main(
     try:
         if calib is not None and not int8:
             raise UsageError("--calib is for INT8; add --int8")
-        folder = _build(checkpoint, out, int8, calib, calib_clips, test_clips, max_drop, notice)
+        how = build_options(**options)
+        folder = _build(
+            checkpoint, out, int8, calib, calib_clips, test_clips, max_drop, notice, backends, how
+        )
     except EmorecError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)
@@ -94,14 +119,19 @@ def _build(
     test_clips: int,
     max_drop: float,
     notice: str,
+    backends: tuple[str, ...],
+    options: BuildOptions | None,
 ) -> Path:
     from emorec_export.bundle import check_target
 
     if out is not None:
         check_target(out)  # before the imports that take seconds
 
-    from emorec_export.build import Console, Request, build
-    from emorec_train.model.checkpoint import load_checkpoint, newest_checkpoint
+    from emorec_export.backends import select
+    from emorec_export.build import Request
+    from emorec_train.model.checkpoint import newest_checkpoint
+
+    selection = select(backends)
 
     source = checkpoint or newest_checkpoint(ROOT / "runs")
     target = out or ROOT / "engines" / source.resolve().name
@@ -117,8 +147,30 @@ def _build(
         notice=notice,
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     )
-    build(load_checkpoint(source), request, Console(say=_say, track=_track))
+    _run(source, request, selection, options)
     return target
+
+
+def _run(source: Path, request: Request, selection: Selection, options: BuildOptions | None) -> None:
+    from emorec_export.backends import prepare_all
+    from emorec_export.build import Console, build
+    from emorec_rt.bundle import open_bundle
+    from emorec_train.model.checkpoint import load_checkpoint
+
+    checkpoint = load_checkpoint(source)
+    build(checkpoint, request, Console(say=_say, track=_track))
+    progress = BuildProgress()
+    try:
+        prepare_all(
+            checkpoint,
+            open_bundle(request.out),
+            selection,
+            progress.say,
+            options=options,
+            progress=progress,
+        )
+    finally:
+        progress.close()
 
 
 def _say(line: str) -> None:

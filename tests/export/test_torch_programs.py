@@ -145,9 +145,7 @@ def test_what_the_compiler_refuses_is_one_line(models: Models, bundle: Bundle) -
         raise RuntimeError("unsupported\noperator")
 
     found.torch_tensorrt.dynamo.compile = compile
-    with pytest.raises(
-        EngineError, match=r"torch-tensorrt 2\.14\.0: unsupported operator; take"
-    ):
+    with pytest.raises(EngineError, match=r"torch-tensorrt 2\.14\.0: unsupported operator; take"):
         compile_program("fusion", models.fusion, bundle, options=OPTIONS, libraries=found, device="cpu")
 
 
