@@ -12,7 +12,7 @@ from typing import Final
 
 from emorec_rt.bundle import Bundle
 from emorec_rt.engines.base import Engine
-from emorec_rt.errors import BackendUnavailableError, BundleError, EngineError, UsageError
+from emorec_rt.errors import BackendUnavailableError, BundleError, EngineError, NoGpuError, UsageError
 from emorec_rt.manifest import GRAPH_NAMES, Graph, GraphName, Precision
 
 AUTO: Final = "auto"
@@ -72,8 +72,12 @@ def _onnxruntime_tensorrt(path: Path, graph: Graph, threads: int | None) -> Engi
 
 
 def _tensorrt_unavailable() -> str | None:
+    from emorec_rt.engines.nvidia import no_gpu
     from emorec_rt.engines.tensorrt import unavailable
 
+    # Where it is not installed, that is the more useful line; where it is, loading it for nothing takes long.
+    if importlib.util.find_spec("tensorrt") is not None and (reason := no_gpu()):
+        return str(NoGpuError(reason))
     return unavailable()
 
 
