@@ -17,6 +17,7 @@ from emorec_export.report import Reference, Report
 from emorec_export.torch_programs import accepted, compile_program
 from emorec_rt.bundle import Bundle, open_bundle
 from emorec_rt.engines import torch_tensorrt as backend
+from emorec_rt.engines.compare import compare
 from emorec_rt.engines.ort import OrtEngine
 from emorec_rt.engines.tensorrt.options import BatchRange, BuildOptions
 from emorec_rt.engines.torch_tensorrt import (
@@ -28,6 +29,7 @@ from emorec_rt.engines.torch_tensorrt import (
 from emorec_rt.errors import BundleError, EngineError, MismatchError, NoGpuError, OutOfMemoryError
 from emorec_rt.manifest import GRAPH_NAMES, GraphName
 from emorec_train.model.build import Models
+from gpu import need
 from tiny_model import CONFIG, LABELS
 from torch_tensorrt_double import libraries
 
@@ -212,3 +214,14 @@ def test_missing_parts_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "no_gpu", lambda: "the driver finds none")
     with pytest.raises(NoGpuError, match="backend torch-tensorrt can't reach an NVIDIA GPU: the driver"):
         backend.require()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", GRAPH_NAMES)
+def test_on_a_gpu(name: GraphName, models: Models, bundle: Bundle) -> None:
+    """The real torch-tensorrt: compiled, compared, opened as the runtime opens it."""
+    need("torch-tensorrt")
+    compile_program(name, getattr(models, name), bundle, options=OPTIONS)
+    path, graph = bundle.graph_file(name, "fp32"), bundle.manifest.graphs[name]
+    reference = OrtEngine(path, graph.inputs, graph.outputs, threads=1)
+    compare(path.name, open_torch_tensorrt(path, graph), reference, "fp32")
