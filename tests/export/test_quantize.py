@@ -45,7 +45,7 @@ def _feeds(name: GraphName, batch: int = 4) -> dict[str, NDArray[np.generic]]:
 def ranges(graph_files: dict[GraphName, Path]) -> Found:
     found: Found = {}
     for name in GRAPH_NAMES:
-        engine = ObservingEngine(graph_files[name], *TENSORS[name], "minmax")
+        engine = ObservingEngine(graph_files[name], *TENSORS[name], "max")
         engine.run(_feeds(name))
         found[name] = engine.ranges().tensors
     return found
