@@ -194,8 +194,15 @@ class Collection:
     def _windows(self, clip: CalibrationClip) -> Iterator[Window]:
         vision = self._spec.vision
         cropper = FaceCropper("auto", detector=self._detector, size=vision.crop_size, margin=vision.margin)
-        streams = {"has_video": clip.has_video, "has_sound": clip.has_sound}
-        return iter_windows(clip.items, self._spec, self._vision, self._audio, cropper, **streams)
+        return iter_windows(
+            clip.items,
+            self._spec,
+            self._vision,
+            self._audio,
+            cropper,
+            has_video=clip.has_video,
+            has_sound=clip.has_sound,
+        )
 
 
 def _versions() -> dict[str, str]:

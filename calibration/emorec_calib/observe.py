@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +11,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from emorec_calib.observers import METHODS, ChannelMax, Observer, State, check_finite
+from emorec_calib.observers import METHODS, ChannelMax, Keeper, Observer, State, check_finite
 from emorec_calib.ranges import GraphRanges
 from emorec_rt.bundle import sha256_of
 from emorec_rt.engines.base import Tensors, check_feeds
@@ -98,8 +97,8 @@ class ObservingEngine:
                 own = {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
                 observer.restore(own)
 
-    def _by_kind(self) -> Mapping[str, list[Observer] | list[ChannelMax]]:
-        return {"tensor": list(self._observers.values()), "channel": list(self._channels.values())}
+    def _by_kind(self) -> dict[str, list[Keeper]]:
+        return {"tensor": [*self._observers.values()], "channel": [*self._channels.values()]}
 
 
 def watched_tensors(model: onnx.ModelProto, ops: frozenset[str] = WEIGHT_OPS) -> list[str]:

@@ -16,7 +16,19 @@ from emorec_calib.ranges import Range
 State = Mapping[str, NDArray[Any]]
 
 
-class Observer(Protocol):
+class Keeper(Protocol):
+    """Something that can be put aside and taken up again."""
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything it knows, as arrays."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Go on from a state."""
+        ...
+
+
+class Observer(Keeper, Protocol):
     """Watches one tensor."""
 
     def update(self, values: NDArray[np.float32]) -> None:
@@ -25,14 +37,6 @@ class Observer(Protocol):
 
     def range(self) -> Range:
         """The range so far."""
-        ...
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Everything it knows, as arrays."""
-        ...
-
-    def restore(self, state: State) -> None:
-        """Go on from a state."""
         ...
 
 
@@ -54,11 +58,11 @@ class Max:
         return Range(low=self._low, high=self._high)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """See ``Observer.state``."""
+        """See ``Keeper.state``."""
         return {"edges": np.array([self._low, self._high])}
 
     def restore(self, state: State) -> None:
-        """See ``Observer.restore``."""
+        """See ``Keeper.restore``."""
         self._low, self._high = state["edges"].tolist()
 
 
@@ -129,11 +133,11 @@ class ChannelMax:
         return tuple(float(f"{value:.6g}") for value in self._magnitudes.tolist())
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """See ``Observer.state``."""
+        """See ``Keeper.state``."""
         return {"magnitudes": self._magnitudes}
 
     def restore(self, state: State) -> None:
-        """See ``Observer.restore``."""
+        """See ``Keeper.restore``."""
         self._magnitudes = state["magnitudes"].astype(np.float32)
 
 

@@ -46,7 +46,9 @@ class RecordingEngine:
         return self._engine.run(feeds)
 
 
-def probe(engines: Mapping[GraphName, Engine], clips: Iterable[CalibrationClip], spec: Preprocessing) -> Batches:
+def probe(
+    engines: Mapping[GraphName, Engine], clips: Iterable[CalibrationClip], spec: Preprocessing
+) -> Batches:
     """Run clips through the chain until every graph has its batches.
 
     Windows are seen whole, without their faces and without their sound.
@@ -59,10 +61,13 @@ def probe(engines: Mapping[GraphName, Engine], clips: Iterable[CalibrationClip],
     recording = {name: RecordingEngine(engine) for name, engine in engines.items()}
     detector = FaceDetector()
     for clip in clips:
-        cropper = FaceCropper("auto", detector=detector, size=spec.vision.crop_size, margin=spec.vision.margin)
+        cropper = FaceCropper(
+            "auto", detector=detector, size=spec.vision.crop_size, margin=spec.vision.margin
+        )
         encoders = (recording["vision"], recording["audio"])
-        streams = {"has_video": clip.has_video, "has_sound": clip.has_sound}
-        for window in iter_windows(clip.items, spec, *encoders, cropper, **streams):
+        for window in iter_windows(
+            clip.items, spec, *encoders, cropper, has_video=clip.has_video, has_sound=clip.has_sound
+        ):
             recording["fusion"].run(masked_feeds(window))
         if all(len(engine.batches) == PROBED_BATCHES for engine in recording.values()):
             break

@@ -19,7 +19,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from emorec_calib.errors import CalibrationError
 from emorec_calib.ranges import GraphRanges, Range
-from emorec_export.recipe import Recipe, quantised
+from emorec_export.recipe import ALL_OPS, Recipe, quantised
 from emorec_export.smooth import smooth
 from emorec_export.tidy import sign
 
@@ -55,11 +55,11 @@ class Numbers:
 
 
 def _encode_int8(values: NDArray[Any]) -> NDArray[Any]:
-    return np.clip(np.rint(values), -INT8_MAX, INT8_MAX).astype(np.int8)
+    return np.asarray(np.clip(np.rint(values), -INT8_MAX, INT8_MAX), np.int8)
 
 
 def _encode_fp8(values: NDArray[Any]) -> NDArray[Any]:
-    return np.clip(values, -FP8_MAX, FP8_MAX).astype(float8_e4m3fn)
+    return np.asarray(np.clip(values, -FP8_MAX, FP8_MAX), float8_e4m3fn)
 
 
 INT8: Final = Numbers(TensorProto.INT8, INT8_MAX, per_channel=True, encode=_encode_int8)
@@ -131,8 +131,8 @@ class _Editor:
         if tensor not in self._activations:
             if tensor not in self.ranges:
                 raise CalibrationError(f"the ranges say nothing about {tensor}; collect them again")
-            magnitude = np.asarray(self.ranges[tensor].magnitude, np.float32)
-            tail = self._parameters(tensor, usable_scale(magnitude / self.numbers.largest, half=self.half))
+            scale = np.asarray(self.ranges[tensor].magnitude / self.numbers.largest, np.float32)
+            tail = self._parameters(tensor, usable_scale(scale, half=self.half))
             self._activations[tensor] = [
                 helper.make_node(
                     "QuantizeLinear", [tensor, *tail], [f"{tensor}.quantized"], name=f"{tensor}/Quantize"
@@ -153,13 +153,15 @@ class _Editor:
             values, scales = quantize_weight(weight, axis, self.numbers, half=self.half)
             self._add(f"{tensor}.quantized", values, self.numbers.type)
             tail = self._parameters(tensor, scales)
-            self._weight_nodes[tensor, axis] = helper.make_node(
+            node = helper.make_node(
                 "DequantizeLinear",
                 [f"{tensor}.quantized", *tail],
                 [f"{tensor}.back"],
                 name=f"{tensor}/Dequantize",
-                **({"axis": axis} if scales.ndim else {}),
             )
+            if scales.ndim:
+                node.attribute.append(helper.make_attribute("axis", axis))
+            self._weight_nodes[tensor, axis] = node
         return f"{tensor}.back"
 
     def finish(self) -> None:
@@ -228,3 +230,14 @@ def count_quantized(model: onnx.ModelProto) -> int:
     """Nodes whose activation and weight both come out of a DequantizeLinear."""
     behind = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
     return sum(len(node.input) > 1 and set(node.input[:2]) <= behind for node in model.graph.node)
+
+
+def count_products(model: onnx.ModelProto) -> int:
+    """Products with weights, quantised or not."""
+    stored = {value.name for value in model.graph.initializer}
+    stored |= {
+        node.output[0]
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in stored
+    }
+    return sum(node.op_type in ALL_OPS and node.input[1] in stored for node in model.graph.node)

@@ -59,10 +59,11 @@ RECIPES: Final[dict[Precision, Recipe]] = {
 """By the variant's name in the manifest; ``fp32`` is the exported graph itself."""
 
 EXCLUDED: Final[dict[str, str]] = {
-    "visual.conv1/*": "patch embedding or first convolution: raw pixels, little work",
+    "visual.conv[123]/*": "patch embedding, or the convolutions of a stem: raw pixels, little work",
     "visual/MatMul*": "projection to CLIP's embedding: its error reaches the fusion undamped",
     "visual.attnpool.out/*": "the same of a ResNet",
-    "wav2vec2.feature_extractor.conv_layers.0.*": "first convolution: raw samples of any loudness",
+    "wav2vec2.feature_extractor.*": "convolutions of sound: what is quiet lies below one step of a range "
+    "that something loud has set, and the norm behind them makes that rounding as large as the sound",
     "wav2vec2.encoder.pos_conv_embed.*": "positional convolution: grouped, little work, feeds every token",
     "head.3/*": "the logits",
 }

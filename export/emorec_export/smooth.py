@@ -112,7 +112,7 @@ class _Smoother:
     def row_magnitudes(self, products: list[NodeProto]) -> NDArray[np.float64]:
         """Largest magnitude that each input channel has in any of the products, ``[C]``."""
         weights = [self._rows_first(node) for node in products]
-        return np.max([np.abs(weight).max(axis=1) for weight in weights], axis=0).astype(np.float64)
+        return np.asarray(np.max([np.abs(weight).max(axis=1) for weight in weights], axis=0), np.float64)
 
     def divide(
         self,

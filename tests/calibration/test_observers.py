@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from emorec_calib.errors import CalibrationError
 from emorec_calib.entropy import entropy_bin
+from emorec_calib.errors import CalibrationError
 from emorec_calib.histogram import BINS, Histogram
 from emorec_calib.observers import METHODS, ChannelMax, Max, Percentile, check_finite
 
@@ -39,9 +39,7 @@ def test_percentile_as_numpy(keep: float) -> None:
         observer.update(batch)
     magnitudes = np.abs(np.concatenate(batches))
     expected = np.quantile(magnitudes, keep)
-    assert observer.range().magnitude == pytest.approx(
-        expected, abs=4 * float(magnitudes.max()) / BINS
-    )
+    assert observer.range().magnitude == pytest.approx(expected, abs=4 * float(magnitudes.max()) / BINS)
 
 
 def test_percentile_ignores_a_rare_outlier_and_max_does_not() -> None:
