@@ -60,6 +60,7 @@ RECIPES: Final[dict[Precision, Recipe]] = {
 
 EXCLUDED: Final[dict[str, str]] = {
     "visual.conv[123]/*": "patch embedding, or the convolutions of a stem: raw pixels, little work",
+    "visual.layer?.0.downsample.*": "skip path of a ResNet: little work; its error joins the residual sum",
     "visual/MatMul*": "projection to CLIP's embedding: its error reaches the fusion undamped",
     "visual.attnpool.out/*": "the same of a ResNet",
     "wav2vec2.feature_extractor.*": "convolutions of sound: what is quiet lies below one step of a range "
