@@ -50,9 +50,9 @@ class Figure:
 def work(subject: Subject, folder: Path) -> None:
     """What is measured; it writes the seconds of each step beside the graphs."""
     import onnx
-    from emorec_export.variants import ORDER, make_variant, needs_ranges
 
     from emorec_export.graphs import write_graph
+    from emorec_export.variants import ORDER, make_variant, needs_ranges
 
     steps: dict[str, float] = {}
     with _step(steps, "export fp32"):
@@ -123,8 +123,10 @@ def main(quick: bool, work_folder: Path | None) -> None:
     click.echo("  sizes " + ", ".join(f"{precision} {size:.1f} MB" for precision, size in sizes.items()))
     if quick:
         return
-    result = {"model": subject.name, "observed": dict(subject.observed), "steps_seconds": steps}
-    result |= {
+    result = {
+        "model": subject.name,
+        "observed": dict(subject.observed),
+        "steps_seconds": steps,
         "sizes_mb": sizes,
         "figures": [{**asdict(figure), "holds": figure.holds} for figure in figures],
     }

@@ -4,9 +4,13 @@ The newest checkpoint in runs/, in FP32 and INT8, calibrated on its own training
 
     python export/build_engine.py --int8
 
+For GPUs as well; FP16 and INT8 together also make the INT8 of TensorRT, which has FP16 scales::
+
+    python export/build_engine.py --fp16 --int8 --fp8
+
 With TensorRT plans for the GPU of this machine (elsewhere, later: ``emorec-rt build BUNDLE``)::
 
-    python export/build_engine.py --int8 --backend tensorrt --workspace 2048
+    python export/build_engine.py --fp16 --backend tensorrt --workspace 2048
 
 A certain checkpoint, calibrated on recordings (``calibration/collect.py`` writes the ranges)::
 
@@ -23,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emorec_rt.cli.building import BuildProgress, build_options, plan_options
+from emorec_rt.cli.building import PLAN_OPTIONS, BuildProgress, build_options, plan_options
 from emorec_rt.errors import EmorecError, UsageError
 
 if TYPE_CHECKING:
@@ -45,11 +49,22 @@ ROOT = Path(__file__).resolve().parent.parent
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the bundle.  [default: engines/NAME of the checkpoint]",
 )
-@click.option("--int8", is_flag=True, help="Build INT8 graphs beside the FP32 ones.")
+@click.option("--fp32", is_flag=True, help="Build FP32 graphs: always done, the others are made from them.")
+@click.option("--fp16", is_flag=True, help="Build FP16 graphs.")
+@click.option("--int8", is_flag=True, help="Build INT8 graphs; with --fp16 TensorRT's too.")
+@click.option("--fp8", is_flag=True, help="Build FP8 graphs, for GPUs from Ada on.")
+@click.option("--auto-mixed", is_flag=True, help="Keep layers out of INT8 that cost more than --max-drop.")
 @click.option(
     "--calib",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="ranges.json for INT8.  [default: calibrate on the checkpoint's training clips]",
+    help="ranges.json for INT8 and FP8.  [default: calibrate on the checkpoint's training clips]",
+)
+@click.option(
+    "--calib-method",
+    type=click.Choice(["max", "percentile", "entropy"]),
+    default="max",
+    show_default=True,
+    help="How a range is drawn from values, without --calib.",
 )
 @click.option(
     "--calib-clips",
@@ -85,42 +100,34 @@ ROOT = Path(__file__).resolve().parent.parent
 def main(
     checkpoint: Path | None,
     out: Path | None,
+    fp32: bool,  # noqa: ARG001 - there to be said
+    fp16: bool,
     int8: bool,
-    calib: Path | None,
-    calib_clips: int,
-    test_clips: int,
-    max_drop: float,
-    notice: str,
-    backends: tuple[str, ...],
+    fp8: bool,
     **options: Any,
 ) -> None:
     """Build, print the report and the folder, exit 0; 2 when the call is wrong, 1 for any other failure."""
     # A terminated build cleans up like an interrupted one.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        if calib is not None and not int8:
-            raise UsageError("--calib is for INT8; add --int8")
-        how = build_options(**options)
-        folder = _build(
-            checkpoint, out, int8, calib, calib_clips, test_clips, max_drop, notice, backends, how
-        )
+        _check(int8, int8 or fp8, options)
+        folder = _build(checkpoint, out, {"fp16": fp16, "int8": int8, "fp8": fp8}, options)
     except EmorecError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     click.echo(folder)
 
 
+def _check(int8: bool, quantised: bool, options: dict[str, Any]) -> None:
+    """Refuse options that would do nothing."""
+    if options["calib"] is not None and not quantised:
+        raise UsageError("--calib is for INT8 and FP8; add --int8 or --fp8")
+    if options["auto_mixed"] and not int8:
+        raise UsageError("--auto-mixed is for INT8; add --int8")
+
+
 def _build(
-    checkpoint: Path | None,
-    out: Path | None,
-    int8: bool,
-    calib: Path | None,
-    calib_clips: int,
-    test_clips: int,
-    max_drop: float,
-    notice: str,
-    backends: tuple[str, ...],
-    options: BuildOptions | None,
+    checkpoint: Path | None, out: Path | None, kinds: dict[str, bool], options: dict[str, Any]
 ) -> Path:
     from emorec_export.bundle import check_target
 
@@ -129,46 +136,42 @@ def _build(
 
     from emorec_export.backends import select
     from emorec_export.build import Request
+    from emorec_export.variants import wanted
     from emorec_train.model.checkpoint import newest_checkpoint
 
-    selection = select(backends)
-
+    how = build_options(**{name: options[name] for name in PLAN_OPTIONS})
+    selection = select(options["backends"])
     source = checkpoint or newest_checkpoint(ROOT / "runs")
     target = out or ROOT / "engines" / source.resolve().name
     check_target(target)
     request = Request(
         out=target,
         name=target.resolve().name,
-        int8=int8,
-        ranges=calib,
-        calibration_clips=calib_clips,
-        test_clips=test_clips,
-        max_drop=max_drop,
-        notice=notice,
+        precisions=wanted(**kinds),
+        auto_mixed=options["auto_mixed"],
+        method=options["calib_method"],
+        ranges=options["calib"],
+        calibration_clips=options["calib_clips"],
+        test_clips=options["test_clips"],
+        max_drop=options["max_drop"],
+        notice=options["notice"],
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     )
-    _run(source, request, selection, options)
+    _run(source, request, selection, how)
     return target
 
 
-def _run(source: Path, request: Request, selection: Selection, options: BuildOptions | None) -> None:
+def _run(source: Path, request: Request, selection: Selection, how: BuildOptions | None) -> None:
     from emorec_export.backends import prepare_all
     from emorec_export.build import Console, build
     from emorec_rt.bundle import open_bundle
     from emorec_train.model.checkpoint import load_checkpoint
 
-    checkpoint = load_checkpoint(source)
+    checkpoint, progress = load_checkpoint(source), BuildProgress()
     build(checkpoint, request, Console(say=_say, track=_track))
-    progress = BuildProgress()
     try:
-        prepare_all(
-            checkpoint,
-            open_bundle(request.out),
-            selection,
-            progress.say,
-            options=options,
-            progress=progress,
-        )
+        bundle = open_bundle(request.out)
+        prepare_all(checkpoint, bundle, selection, progress.say, options=how, progress=progress)
     finally:
         progress.close()
 

@@ -46,6 +46,9 @@ _OPTIONS: Final = (
     ),
 )
 
+PLAN_OPTIONS: Final = ("max_batch", "workspace_mib", "optimization_level", "refit", "version_compatible")
+"""Names of their values."""
+
 
 def plan_options(command: Command) -> Command:
     """Add the options of a build to a command; ``build_options`` takes their values."""
