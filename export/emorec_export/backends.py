@@ -106,7 +106,15 @@ def _prepare(
 ) -> Iterator[Prepared]:
     if name == "torch-tensorrt":
         return _programs(checkpoint, bundle, options)
-    return prepare(bundle, name, precisions(bundle), options=options, progress=progress)
+    variants = [precision for precision in precisions(bundle) if name != "tensorrt" or _fits_gpu(precision)]
+    return prepare(bundle, name, variants, options=options, progress=progress)
+
+
+def _fits_gpu(precision: Precision) -> bool:
+    from emorec_rt.engines.tensorrt.cuda import current_device
+    from emorec_rt.engines.tensorrt.opening import FP8_FROM
+
+    return precision != "fp8" or current_device().compute_capability >= FP8_FROM
 
 
 def precisions(bundle: Bundle) -> list[Precision]:

@@ -27,6 +27,7 @@ from emorec_rt.engines.tensorrt.plans import Sidecar
 from emorec_rt.errors import (
     BackendUnavailableError,
     BundleError,
+    EngineError,
     MismatchError,
     OutOfMemoryError,
     OutputError,
@@ -153,6 +154,22 @@ def test_a_version_compatible_plan_outlives_its_release(
     world.version = later
     assert (ensure_plan(*graph) == plan) == (builds == 1)
     assert len(world.builds) == builds
+
+
+@pytest.mark.parametrize(("capability", "fits"), [((8, 7), False), ((8, 9), True), ((9, 0), True)])
+def test_fp8_needs_the_hardware(
+    world: World, graph: tuple[Path, Graph], capability: tuple[int, int], fits: bool
+) -> None:
+    path, entry = graph
+    world.device = Device(**{**_fields(world.device), "compute_capability": capability})
+    renamed = path.rename(path.with_name("vision.fp8.onnx"))
+    variant = msgspec.structs.replace(entry.variants["fp32"], file=renamed.name)
+    entry = msgspec.structs.replace(entry, variants={"fp8": variant})
+    if fits:
+        assert ensure_plan(renamed, entry).name == "vision.fp8.plan"
+    else:
+        with pytest.raises(EngineError, match=r"FP8 needs .* 8.9 or later, Orin .* has 8.7; take int8-fp16"):
+            ensure_plan(renamed, entry)
 
 
 def _another(device: Device) -> Device:

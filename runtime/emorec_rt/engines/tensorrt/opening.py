@@ -26,11 +26,13 @@ from emorec_rt.engines.tensorrt.plans import (
     sha256_of_bytes,
 )
 from emorec_rt.engines.tensorrt.progress import Progress
-from emorec_rt.errors import BundleError, OutputError
+from emorec_rt.errors import BundleError, EngineError, OutputError
 from emorec_rt.manifest import Graph, Precision
 
 _logger = logging.getLogger(__name__)
 DEFAULTS = BuildOptions()
+FP8_FROM = (8, 9)
+"""First compute capability with FP8 (Ada); an Orin has 8.7."""
 _HOW = ("options", "shapes")
 """What may differ in a plan that was built with other options than this program's own."""
 
@@ -134,6 +136,7 @@ def ensure_plan(
     trt = import_tensorrt()
     device = current_device()
     source = Source.of(path, graph)
+    _check_precision(source, device)
     wanted = source.identity(options or DEFAULTS, device, trt.__version__)
     ignored = () if options else _HOW
     where = (path, wanted.model_sha256, device, trt.__version__)
@@ -150,6 +153,15 @@ def ensure_plan(
     reference = _reference(source) if check else None
     _build(source, wanted, place, device, progress, reference, feeds)
     return place.path
+
+
+def _check_precision(source: Source, device: Device) -> None:
+    """FP8 is in the hardware of Ada, Hopper and later; TensorRT would say so less plainly."""
+    if source.variant == "fp8" and device.compute_capability < FP8_FROM:
+        raise EngineError(
+            f"{source.path}: FP8 needs a GPU of compute capability {'.'.join(map(str, FP8_FROM))} or later, "
+            f"{device.name} has {'.'.join(map(str, device.compute_capability))}; take int8-fp16 or fp16"
+        )
 
 
 def _reference(source: Source) -> Engine:
