@@ -63,6 +63,9 @@ EXCLUDED: Final[dict[str, str]] = {
     "visual.layer?.0.downsample.*": "skip path of a ResNet: little work; its error joins the residual sum",
     "visual/MatMul*": "projection to CLIP's embedding: its error reaches the fusion undamped",
     "visual.attnpool.out/*": "the same of a ResNet",
+    "visual.trunk.stem.*": "MobileCLIP's convolutions on raw pixels",
+    "visual.trunk.*.se.fc?/*": "MobileCLIP's gates of whole channels: one position, hardly any work",
+    "visual.trunk.head.fc/*": "MobileCLIP's projection to its embedding",
     "wav2vec2.feature_extractor.*": "convolutions of sound: what is quiet lies below one step of a range "
     "that something loud has set, and the norm behind them makes that rounding as large as the sound",
     "wav2vec2.encoder.pos_conv_embed.*": "positional convolution: grouped, little work, feeds every token",

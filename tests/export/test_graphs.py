@@ -17,6 +17,8 @@ from torch import nn
 
 from emorec_export.eager import plain
 from emorec_export.graphs import OPSET, ExportError, check_graph, export_graph, write_graph
+from emorec_export.quantize import candidates
+from emorec_export.recipe import RECIPES
 from emorec_rt.engines.ort import OrtEngine
 from emorec_rt.manifest import GRAPH_NAMES, GraphName, TensorSpec, Vision, expected_tensors
 from emorec_train.features import TorchEngine
@@ -185,6 +187,10 @@ def test_timm_tower(tmp_path: Path) -> None:
     names = {node.name for node in model.graph.node}
     assert f"{attention}.joint/MatMul" in names
     assert f"{attention}/Mul" not in names, "the scale is in the queries' weights"
+    quantised = candidates(model, RECIPES["int8-fp16"])
+    assert f"{attention}.joint/MatMul" in quantised
+    assert "visual.trunk.stages.0.blocks.0.mlp.fc1/Conv" in quantised
+    assert not [name for name in quantised if "stem" in name or ".se." in name or "head" in name]
     write_graph(model, tmp_path / "mobileclip.onnx")
     tensors = expected_tensors(spec, len(LABELS))["vision"]
     feeds = _feeds(tensors[0], 3)
