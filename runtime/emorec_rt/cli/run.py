@@ -73,7 +73,7 @@ EXIT_READER_GONE = 128 + 13
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16", "int8"]),
+    type=click.Choice(["fp32", "fp16", "int8", "int8-fp16", "fp8"]),
     help="Variant to run.  [default: the bundle's]",
 )
 @click.option(

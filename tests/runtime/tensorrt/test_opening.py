@@ -156,6 +156,19 @@ def test_a_version_compatible_plan_outlives_its_release(
     assert len(world.builds) == builds
 
 
+def test_a_plan_that_does_not_fit_says_how_to_make_one_that_does(
+    world: World, graph: tuple[Path, Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure_plan(*graph)
+
+    def full(*arguments: Any, **options: Any) -> None:
+        raise OutOfMemoryError("creating an execution context: the memory is full")
+
+    monkeypatch.setattr(opening, "TensorRTEngine", full)
+    with pytest.raises(OutOfMemoryError, match="is full: emorec-rt build --max-batch N"):
+        open_tensorrt(*graph)
+
+
 @pytest.mark.parametrize(("capability", "fits"), [((8, 7), False), ((8, 9), True), ((9, 0), True)])
 def test_fp8_needs_the_hardware(
     world: World, graph: tuple[Path, Graph], capability: tuple[int, int], fits: bool

@@ -26,7 +26,7 @@ from emorec_rt.engines.tensorrt.plans import (
     sha256_of_bytes,
 )
 from emorec_rt.engines.tensorrt.progress import Progress
-from emorec_rt.errors import BundleError, EngineError, OutputError
+from emorec_rt.errors import BundleError, EngineError, OutOfMemoryError, OutputError
 from emorec_rt.manifest import Graph, Precision
 
 _logger = logging.getLogger(__name__)
@@ -103,7 +103,12 @@ def open_tensorrt(
     """
     plan = ensure_plan(path, graph, options=options, progress=progress)
     host_code = PlanFile(plan).record().identity.options.version_compatible
-    return TensorRTEngine(plan, graph.inputs, graph.outputs, cuda_graphs=cuda_graphs, host_code=host_code)
+    try:
+        return TensorRTEngine(plan, graph.inputs, graph.outputs, cuda_graphs=cuda_graphs, host_code=host_code)
+    except OutOfMemoryError as error:
+        raise OutOfMemoryError(
+            f"{error}: emorec-rt build --max-batch N builds a plan that needs less"
+        ) from error
 
 
 def ensure_plan(
