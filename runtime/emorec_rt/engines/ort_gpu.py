@@ -185,7 +185,11 @@ def open_tensorrt_provider(path: Path, graph: Graph, threads: int | None = None)
     """
     require("onnxruntime-tensorrt")
     source = Source.of(path, graph)
-    names = (path.parent / FOLDER, user_cache() / FOLDER)
-    cache = first_writable(tuple(PlanFile(name / "onnxruntime-tensorrt" / path.stem) for name in names))
+    # The provider names its engines after the graph's structure alone, so weights and release are told apart
+    # by the folder.
+    sha256 = graph.variants[source.variant].sha256
+    folder = Path(FOLDER) / f"onnxruntime{import_onnxruntime().__version__}-tensorrt" / sha256[:16]
+    roots = (path.parent, user_cache())
+    cache = first_writable(tuple(PlanFile(root / folder / path.stem) for root in roots))
     accelerator = tensorrt(graph.inputs, source.variant, DEFAULTS.batch_for(graph), cache.path.parent)
     return OrtGpuEngine(path, graph.inputs, graph.outputs, accelerator, threads=threads)

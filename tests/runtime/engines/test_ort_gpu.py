@@ -215,3 +215,56 @@ def test_without_a_gpu_nothing_is_tried(
     monkeypatch.setattr(ort_providers, "import_onnxruntime", lambda: pytest.fail("imported"))
     with pytest.raises(NoGpuError, match="backend onnxruntime-cuda can't reach an NVIDIA GPU: there is none"):
         open_cuda(*double)
+
+
+@pytest.fixture
+def sessions(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """A machine where everything works; gives the providers that sessions are opened with."""
+    opened: list[Any] = []
+    real = ort_gpu.open_session
+
+    def open_session(*arguments: Any, providers: Any, threads: int | None) -> Any:
+        opened.append(providers)
+        session = real(*arguments, threads=threads)
+        names = [name for name, _ in providers]
+        return SimpleNamespace(
+            get_providers=lambda: names,
+            io_binding=session.io_binding,
+            run_with_iobinding=session.run_with_iobinding,
+        )
+
+    monkeypatch.setattr(ort_gpu, "open_session", open_session)
+    monkeypatch.setattr(ort_gpu, "require", lambda backend: None)
+    return opened
+
+
+def test_the_cuda_backend_opens_a_graph(double: tuple[Path, Graph], sessions: list[Any]) -> None:
+    BACKENDS["onnxruntime-cuda"].open(*double, 1)
+    ((first, second),) = sessions
+    assert (first[0], first[1]["enable_cuda_graph"]) == ("CUDAExecutionProvider", "1")
+    assert second == CPU
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_the_tensorrt_provider_keeps_its_engines_beside_the_bundle(
+    double: tuple[Path, Graph],
+    sessions: list[Any],
+    writable: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / "bundle" / double[0].name
+    path.parent.mkdir()
+    path.write_bytes(double[0].read_bytes())
+    if not writable:
+        (path.parent / "plans").touch()
+    BACKENDS["onnxruntime-tensorrt"].open(path, double[1], 1)
+    ((first, *others),) = sessions
+    root = path.parent if writable else tmp_path / "cache" / "emorec"
+    cache = Path(first[1]["trt_engine_cache_path"])
+    assert cache.is_dir()
+    assert cache.parent.parent == root / "plans"
+    assert cache.name == double[1].variants["fp32"].sha256[:16], "other weights are never taken for these"
+    assert first[1]["trt_profile_max_shapes"] == "frames:32x3"
+    assert [name for name, _ in others] == ["CUDAExecutionProvider", "CPUExecutionProvider"]
