@@ -48,7 +48,7 @@ def write_pictures(folder: Path, numbers: Sequence[int], seed: int, side: int = 
 
 
 def write_ravdess(root: Path, actors: int = 3, *, videos: int = 1) -> Path:
-    """Speech of some actors: the first ``videos`` emotions of each as audio-visual files, the rest as sound."""
+    """Speech of some actors: the first ``videos`` emotions of each with picture, the rest as sound."""
     for actor in range(1, actors + 1):
         for place, emotion in enumerate(RAVDESS_EMOTIONS):
             seed, name = 100 * actor + place, f"01-{emotion}-01-01-01-{actor:02d}"
