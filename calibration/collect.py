@@ -2,7 +2,8 @@
 
 python calibration/collect.py --bundle engines/demo --out ranges.json clips/*.mp4
 
-Then ``python export/build_engine.py --int8 --calib ranges.json``.
+Then ``python export/build_engine.py --int8 --calib ranges.json``. What was done is kept after each clip in
+``ranges.json.partial``: the same command goes on there after an interruption.
 """
 
 from __future__ import annotations
@@ -35,19 +36,26 @@ _SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", 
 )
 @click.option(
     "--method",
-    type=click.Choice(["minmax", "percentile"]),
-    default="minmax",
+    type=click.Choice(["max", "percentile", "entropy"]),
+    default="max",
     show_default=True,
     help="How a range is drawn from values.",
 )
+@click.option("--fresh", is_flag=True, help="Start anew, whatever an interrupted run has left.")
 @click.option("--limit", type=click.IntRange(min=1), help="Take this many clips at random.  [default: all]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of clips.")
 def main(
-    clips: tuple[Path, ...], bundle_folder: Path | None, out: Path, method: str, limit: int | None, seed: int
+    clips: tuple[Path, ...],
+    bundle_folder: Path | None,
+    out: Path,
+    method: str,
+    fresh: bool,
+    limit: int | None,
+    seed: int,
 ) -> None:
     """Collect, exit 0; 2 when the call is wrong, 1 for any other failure."""
     try:
-        _run(_choose(clips, limit, seed), bundle_folder, out, method, seed)
+        _run(_choose(clips, limit, seed), bundle_folder, out, method, seed, fresh=fresh)
     except EmorecError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)
@@ -67,19 +75,33 @@ def _inside(folder: Path) -> list[Path]:
     return sorted(file for file in folder.rglob("*") if file.suffix.lower() in _SUFFIXES)
 
 
-def _run(files: list[Path], bundle_folder: Path | None, out: Path, method: str, seed: int) -> None:
-    from emorec_calib.collect import collect, media_clips
+def _run(
+    files: list[Path], bundle_folder: Path | None, out: Path, method: str, seed: int, *, fresh: bool
+) -> None:
+    from emorec_calib.collect import Collection, file_identity, media_clips
+    from emorec_calib.partial import partial_path, put_aside, take_up
     from emorec_calib.ranges import dump
     from emorec_rt.bundle import open_bundle
     from emorec_rt.manifest import GRAPH_NAMES
 
     bundle = open_bundle(bundle_folder)
     graphs = {name: bundle.graph_file(name, "fp32") for name in GRAPH_NAMES}
-    spec, classes = bundle.manifest.preprocessing, len(bundle.manifest.labels)
-    bar = click.progressbar(media_clips(files), length=len(files), label="clips", file=sys.stderr)
-    with bar as clips:
-        ranges = collect(graphs, spec, classes, clips, source="media", method=method, seed=seed)
-    dump(ranges, out)
+    manifest, partial = bundle.manifest, partial_path(out)
+    collection = Collection(graphs, manifest.preprocessing, len(manifest.labels), method)
+    identities = {file_identity(file): file for file in files}
+    if not fresh and (line := take_up(collection, partial, identities)):
+        click.echo(line, err=True)
+    put_aside(collection, partial)  # an unwritable place shows before the work
+    done = set(collection.progress.identities)
+    left = [file for identity, file in identities.items() if identity not in done]
+    with click.progressbar(length=len(identities), label="clips", file=sys.stderr) as bar:
+        bar.update(len(done))
+        for clip in media_clips(left):
+            collection.add(clip)
+            put_aside(collection, partial)
+            bar.update(1)
+    dump(collection.ranges("media", seed), out)
+    partial.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

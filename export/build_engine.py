@@ -4,6 +4,14 @@ The newest checkpoint in runs/, in FP32 and INT8, calibrated on its own training
 
     python export/build_engine.py --int8
 
+For GPUs as well; FP16 and INT8 together also make the INT8 of TensorRT, which has FP16 scales::
+
+    python export/build_engine.py --fp16 --int8 --fp8
+
+With TensorRT plans for the GPU of this machine (elsewhere, later: ``emorec-rt build BUNDLE``)::
+
+    python export/build_engine.py --fp16 --backend tensorrt --workspace 2048
+
 A certain checkpoint, calibrated on recordings (``calibration/collect.py`` writes the ranges)::
 
     python export/build_engine.py --int8 --checkpoint runs/mine --calib ranges.json --out engines/mine
@@ -15,10 +23,17 @@ import shlex
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from emorec_rt.cli.building import PLAN_OPTIONS, BuildProgress, build_options, plan_options
 from emorec_rt.errors import EmorecError, UsageError
+
+if TYPE_CHECKING:
+    from emorec_export.backends import Selection
+    from emorec_export.build import Request
+    from emorec_rt.engines.tensorrt.options import BuildOptions
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -34,11 +49,22 @@ ROOT = Path(__file__).resolve().parent.parent
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the bundle.  [default: engines/NAME of the checkpoint]",
 )
-@click.option("--int8", is_flag=True, help="Build INT8 graphs beside the FP32 ones.")
+@click.option("--fp32", is_flag=True, help="Build FP32 graphs: always done, the others are made from them.")
+@click.option("--fp16", is_flag=True, help="Build FP16 graphs.")
+@click.option("--int8", is_flag=True, help="Build INT8 graphs; with --fp16 TensorRT's too.")
+@click.option("--fp8", is_flag=True, help="Build FP8 graphs, for GPUs from Ada on.")
+@click.option("--auto-mixed", is_flag=True, help="Keep layers out of INT8 that cost more than --max-drop.")
 @click.option(
     "--calib",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="ranges.json for INT8.  [default: calibrate on the checkpoint's training clips]",
+    help="ranges.json for INT8 and FP8.  [default: calibrate on the checkpoint's training clips]",
+)
+@click.option(
+    "--calib-method",
+    type=click.Choice(["max", "percentile", "entropy"]),
+    default="max",
+    show_default=True,
+    help="How a range is drawn from values, without --calib.",
 )
 @click.option(
     "--calib-clips",
@@ -62,63 +88,92 @@ ROOT = Path(__file__).resolve().parent.parent
     help="Macro-F1 that a variant may lose; more, and nothing is written.",
 )
 @click.option("--notice", default="", help="A line that is shown to whoever runs the bundle.")
+@click.option(
+    "--backend",
+    "backends",
+    multiple=True,
+    type=click.Choice(["onnxruntime", "openvino", "tensorrt", "torch-tensorrt", "all"]),
+    help="onnxruntime, openvino: compare the graphs there. tensorrt: build plans for this machine's GPU. "
+    "torch-tensorrt: compile the modules for it. May be given several times.",
+)
+@plan_options
 def main(
     checkpoint: Path | None,
     out: Path | None,
+    fp32: bool,  # noqa: ARG001 - there to be said
+    fp16: bool,
     int8: bool,
-    calib: Path | None,
-    calib_clips: int,
-    test_clips: int,
-    max_drop: float,
-    notice: str,
+    fp8: bool,
+    **options: Any,
 ) -> None:
     """Build, print the report and the folder, exit 0; 2 when the call is wrong, 1 for any other failure."""
     # A terminated build cleans up like an interrupted one.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        if calib is not None and not int8:
-            raise UsageError("--calib is for INT8; add --int8")
-        folder = _build(checkpoint, out, int8, calib, calib_clips, test_clips, max_drop, notice)
+        _check(int8, int8 or fp8, options)
+        folder = _build(checkpoint, out, {"fp16": fp16, "int8": int8, "fp8": fp8}, options)
     except EmorecError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     click.echo(folder)
 
 
+def _check(int8: bool, quantised: bool, options: dict[str, Any]) -> None:
+    """Refuse options that would do nothing."""
+    if options["calib"] is not None and not quantised:
+        raise UsageError("--calib is for INT8 and FP8; add --int8 or --fp8")
+    if options["auto_mixed"] and not int8:
+        raise UsageError("--auto-mixed is for INT8; add --int8")
+
+
 def _build(
-    checkpoint: Path | None,
-    out: Path | None,
-    int8: bool,
-    calib: Path | None,
-    calib_clips: int,
-    test_clips: int,
-    max_drop: float,
-    notice: str,
+    checkpoint: Path | None, out: Path | None, kinds: dict[str, bool], options: dict[str, Any]
 ) -> Path:
     from emorec_export.bundle import check_target
 
     if out is not None:
         check_target(out)  # before the imports that take seconds
 
-    from emorec_export.build import Console, Request, build
-    from emorec_train.model.checkpoint import load_checkpoint, newest_checkpoint
+    from emorec_export.backends import select
+    from emorec_export.build import Request
+    from emorec_export.variants import wanted
+    from emorec_train.model.checkpoint import newest_checkpoint
 
+    how = build_options(**{name: options[name] for name in PLAN_OPTIONS})
+    selection = select(options["backends"])
     source = checkpoint or newest_checkpoint(ROOT / "runs")
     target = out or ROOT / "engines" / source.resolve().name
     check_target(target)
     request = Request(
         out=target,
         name=target.resolve().name,
-        int8=int8,
-        ranges=calib,
-        calibration_clips=calib_clips,
-        test_clips=test_clips,
-        max_drop=max_drop,
-        notice=notice,
+        precisions=wanted(**kinds),
+        auto_mixed=options["auto_mixed"],
+        method=options["calib_method"],
+        ranges=options["calib"],
+        calibration_clips=options["calib_clips"],
+        test_clips=options["test_clips"],
+        max_drop=options["max_drop"],
+        notice=options["notice"],
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     )
-    build(load_checkpoint(source), request, Console(say=_say, track=_track))
+    _run(source, request, selection, how)
     return target
+
+
+def _run(source: Path, request: Request, selection: Selection, how: BuildOptions | None) -> None:
+    from emorec_export.backends import prepare_all
+    from emorec_export.build import Console, build
+    from emorec_rt.bundle import open_bundle
+    from emorec_train.model.checkpoint import load_checkpoint
+
+    checkpoint, progress = load_checkpoint(source), BuildProgress()
+    build(checkpoint, request, Console(say=_say, track=_track))
+    try:
+        bundle = open_bundle(request.out)
+        prepare_all(checkpoint, bundle, selection, progress.say, options=how, progress=progress)
+    finally:
+        progress.close()
 
 
 def _say(line: str) -> None:

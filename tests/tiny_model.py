@@ -44,7 +44,7 @@ def tiny_graphs() -> dict[GraphName, onnx.ModelProto]:
 def tiny_checkpoint(folder: Path) -> Checkpoint:
     """A checkpoint on disk that names generated clips of two seconds."""
     models = tiny_models()
-    clips = {split: [str(seed) for seed in clip_seeds(split, 3)] for split in ("train", "test")}
+    clips = {split: [str(seed) for seed in clip_seeds(split, 3)] for split in ("train", "validation", "test")}
     record = TrainingRecord(command="run.py", clips=clips, settings={"clip_seconds": 2.0})
     save_checkpoint(folder, CONFIG, record, vision=models.vision, audio=models.audio, fusion=models.fusion)
     return load_checkpoint(folder)

@@ -7,15 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from emorec_calib.observe import ObservingEngine
 from emorec_calib.ranges import Ranges, Source
-from emorec_calib.sanity import MIN_CHUNKS, MIN_FRAMES, Witness, check_sample
+from emorec_calib.sanity import MIN_CHUNKS, MIN_FRAMES, Look, Witness, check_sample
 from emorec_rt import __version__
 from emorec_rt.batching import Item
+from emorec_rt.bundle import sha256_of
 from emorec_rt.faces import FaceCropper, FaceDetector
 from emorec_rt.manifest import GraphName, Preprocessing, expected_tensors
 from emorec_rt.media import open_media
@@ -35,12 +38,14 @@ class CalibrationClip:
         items: Frames and samples; read once.
         has_video: Whether there are frames among them.
         has_sound: Whether there are samples among them.
+        identity: Tells the clip from any other, for going on after an interruption.
     """
 
     name: str
     items: Iterable[MediaItem]
     has_video: bool = True
     has_sound: bool = True
+    identity: str = ""
 
 
 def media_clips(paths: Sequence[Path]) -> Iterator[CalibrationClip]:
@@ -51,7 +56,13 @@ def media_clips(paths: Sequence[Path]) -> Iterator[CalibrationClip]:
     """
     for path in paths:
         with open_media(path) as reader:
-            yield CalibrationClip(path.name, reader, reader.has_video, reader.has_sound)
+            yield CalibrationClip(path.name, reader, reader.has_video, reader.has_sound, file_identity(path))
+
+
+def file_identity(path: Path) -> str:
+    """Where a recording lies, its size and its time of change."""
+    status = path.stat()
+    return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
 
 
 def collect(
@@ -61,10 +72,10 @@ def collect(
     clips: Iterable[CalibrationClip],
     *,
     source: Source,
-    method: str = "minmax",
+    method: str = "max",
     seed: int = 0,
 ) -> Ranges:
-    """Collect ranges. Memory doesn't grow with the number or the length of clips.
+    """Collect ranges in one go; see ``Collection``.
 
     Args:
         graphs: The FP32 file of each graph.
@@ -79,43 +90,129 @@ def collect(
         CalibrationError: The clips are too few, constant or noise.
         MediaError: A clip can't be read.
     """
-    tensors = expected_tensors(spec, classes)
-    engines = {name: ObservingEngine(path, *tensors[name], method) for name, path in graphs.items()}
-    vision = Witness(engines["vision"], MIN_FRAMES, "faces")
-    audio = Witness(engines["audio"], MIN_CHUNKS, "chunks of sound")
-    names, windows = [], 0
-    detector = FaceDetector()
+    collection = Collection(graphs, spec, classes, method)
     for clip in clips:
-        names.append(clip.name)
-        for window in _windows(clip, spec, vision, audio, detector):
-            engines["fusion"].run(masked_feeds(window))
-            windows += 1
-    check_sample(vision, audio, windows)
-    return Ranges(
-        method=method,
-        source=source,
-        clips=tuple(names),
-        data_sha256=hashlib.sha256((vision.sha256 + audio.sha256).encode()).hexdigest(),
-        seed=seed,
-        preprocessing=spec,
-        versions={"emorec": __version__, **{library: version(library) for library in _LIBRARIES}},
-        graphs={name: engine.ranges() for name, engine in engines.items()},
-    )
+        collection.add(clip)
+    return collection.ranges(source, seed)
 
 
-def _windows(
-    clip: CalibrationClip, spec: Preprocessing, vision: Witness, audio: Witness, detector: FaceDetector
-) -> Iterator[Window]:
-    cropper = FaceCropper(
-        "auto",
-        detector=detector,
-        size=spec.vision.crop_size,
-        margin=spec.vision.margin,
-        interpolation=spec.vision.interpolation,
-    )
-    return iter_windows(
-        clip.items, spec, vision, audio, cropper, has_video=clip.has_video, has_sound=clip.has_sound
-    )
+class Progress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """How far a collection has come, beside what its engines have seen.
+
+    Attributes:
+        clips: Names of the clips so far.
+        identities: Their identities.
+        windows: Windows in them.
+        frames: What the faces looked like.
+        chunks: What the sound looked like.
+    """
+
+    clips: list[str] = []
+    identities: list[str] = []
+    windows: int = 0
+    frames: Look = msgspec.field(default_factory=Look)
+    chunks: Look = msgspec.field(default_factory=Look)
+
+
+class Collection:
+    """Runs clips through the FP32 graphs. Memory doesn't grow with the number or the length of clips.
+
+    Args:
+        graphs: The FP32 file of each graph.
+        spec: The preprocessing that they were trained behind.
+        classes: Logits of the fusion.
+        method: One of ``METHODS``.
+    """
+
+    def __init__(
+        self, graphs: Mapping[GraphName, Path], spec: Preprocessing, classes: int, method: str
+    ) -> None:
+        tensors = expected_tensors(spec, classes)
+        self._spec = spec
+        self._method = method
+        self._engines = {name: ObservingEngine(path, *tensors[name], method) for name, path in graphs.items()}
+        self._vision = Witness(self._engines["vision"], MIN_FRAMES, "faces")
+        self._audio = Witness(self._engines["audio"], MIN_CHUNKS, "chunks of sound")
+        self._detector = FaceDetector()
+        self._hashes = {name: sha256_of(path) for name, path in graphs.items()}
+        self.progress = Progress(frames=self._vision.look, chunks=self._audio.look)
+
+    @property
+    def key(self) -> str:
+        """Hash of everything but the clips that the ranges depend on."""
+        parts = (self._hashes, self._spec, self._method, _versions())
+        return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
+
+    def add(self, clip: CalibrationClip) -> None:
+        """Run one clip.
+
+        Raises:
+            MediaError: It can't be read.
+            CalibrationError: An activation isn't finite.
+        """
+        for window in self._windows(clip):
+            self._engines["fusion"].run(masked_feeds(window))
+            self.progress.windows += 1
+        self.progress.clips.append(clip.name)
+        self.progress.identities.append(clip.identity)
+
+    def ranges(self, source: Source, seed: int = 0) -> Ranges:
+        """The ranges of everything so far.
+
+        Raises:
+            CalibrationError: The clips are too few, constant or noise.
+        """
+        check_sample(self._vision, self._audio, self.progress.windows)
+        hashes = self._vision.look.sha256 + self._audio.look.sha256
+        return Ranges(
+            method=self._method,
+            source=source,
+            clips=tuple(self.progress.clips),
+            data_sha256=hashlib.sha256(hashes.encode()).hexdigest(),
+            seed=seed,
+            preprocessing=self._spec,
+            versions=_versions(),
+            graphs={name: engine.ranges() for name, engine in self._engines.items()},
+        )
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What the engines have seen, as arrays."""
+        return {
+            f"{name}.{key}": array
+            for name, engine in self._engines.items()
+            for key, array in engine.state().items()
+        }
+
+    def restore(self, progress: Progress, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on where another collection with the same ``key`` stood."""
+        for name, engine in self._engines.items():
+            prefix = f"{name}."
+            engine.restore({key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)})
+        self._vision.look, self._audio.look = progress.frames, progress.chunks
+        self.progress = progress
+
+    def _windows(self, clip: CalibrationClip) -> Iterator[Window]:
+        vision = self._spec.vision
+        cropper = FaceCropper(
+            "auto",
+            detector=self._detector,
+            size=vision.crop_size,
+            margin=vision.margin,
+            interpolation=vision.interpolation,
+        )
+        return iter_windows(
+            clip.items,
+            self._spec,
+            self._vision,
+            self._audio,
+            cropper,
+            has_video=clip.has_video,
+            has_sound=clip.has_sound,
+        )
+
+
+def _versions() -> dict[str, str]:
+    return {"emorec": __version__, **{library: version(library) for library in _LIBRARIES}}
 
 
 def masked_feeds(window: Window) -> Item:

@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from emorec_calib.observers import METHODS, Observer, check_finite
+from emorec_calib.observers import METHODS, ChannelMax, Keeper, Observer, State, check_finite
 from emorec_calib.ranges import GraphRanges
 from emorec_rt.bundle import sha256_of
 from emorec_rt.engines.base import Tensors, check_feeds
@@ -18,6 +19,9 @@ from emorec_rt.engines.ort import session_options
 from emorec_rt.manifest import TensorSpec
 
 WEIGHT_OPS: Final = frozenset({"MatMul", "Gemm", "Conv"})
+
+LINEAR_OPS: Final = frozenset({"MatMul", "Gemm"})
+"""Their input's channels are its last axis, so these can be smoothed."""
 
 
 class ObservingEngine:
@@ -47,6 +51,7 @@ class ObservingEngine:
             onnx.ValueInfoProto(name=name) for name in watched if name not in fed | given
         )
         self._observers: dict[str, Observer] = {name: METHODS[method]() for name in watched}
+        self._channels = {name: ChannelMax() for name in watched_tensors(model, LINEAR_OPS)}
         self._samples = 0
         self._session = onnxruntime.InferenceSession(
             model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
@@ -61,6 +66,8 @@ class ObservingEngine:
             values = feeds[name] if name in feeds else results[name]
             check_finite(name, values)
             observer.update(values)
+            if name in self._channels:
+                self._channels[name].update(values)
         self._samples += len(feeds[self.inputs[0].name])
         return {spec.name: results[spec.name] for spec in self.outputs}
 
@@ -70,11 +77,37 @@ class ObservingEngine:
             graph_sha256=self._sha256,
             samples=self._samples,
             tensors={name: observer.range() for name, observer in self._observers.items()},
+            channels={name: observer.magnitudes() for name, observer in self._channels.items()},
         )
 
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything seen so far, as arrays; see ``restore``."""
+        arrays: dict[str, NDArray[Any]] = {"samples": np.array(self._samples)}
+        for kind, observers in self._by_kind().items():
+            for index, observer in enumerate(observers):
+                arrays |= {f"{kind}.{index}.{key}": array for key, array in observer.state().items()}
+        return arrays
 
-def watched_tensors(model: onnx.ModelProto) -> list[str]:
-    """Activations that a product with weights reads, in the order of the graph."""
+    def restore(self, state: State) -> None:
+        """Go on from a state of an engine for the same graph and method."""
+        self._samples = int(state["samples"])
+        for kind, observers in self._by_kind().items():
+            for index, observer in enumerate(observers):
+                prefix = f"{kind}.{index}."
+                own = {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
+                observer.restore(own)
+
+    def _by_kind(self) -> dict[str, list[Keeper]]:
+        return {"tensor": [*self._observers.values()], "channel": [*self._channels.values()]}
+
+
+def watched_tensors(model: onnx.ModelProto, ops: frozenset[str] = WEIGHT_OPS) -> list[str]:
+    """Activations that a product with weights reads, in the order of the graph.
+
+    Args:
+        model: The graph.
+        ops: The products that count.
+    """
     weights = {value.name for value in model.graph.initializer}
-    products = [node for node in model.graph.node if node.op_type in WEIGHT_OPS and node.input[1] in weights]
+    products = [node for node in model.graph.node if node.op_type in ops and node.input[1] in weights]
     return list(dict.fromkeys(node.input[0] for node in products if node.input[0] not in weights))

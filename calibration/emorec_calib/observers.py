@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emorec_calib import entropy
 from emorec_calib.errors import CalibrationError
+from emorec_calib.histogram import Histogram
 from emorec_calib.ranges import Range
 
+State = Mapping[str, NDArray[Any]]
 
-class Observer(Protocol):
+
+class Keeper(Protocol):
+    """Something that can be put aside and taken up again."""
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything it knows, as arrays."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Go on from a state."""
+        ...
+
+
+class Observer(Keeper, Protocol):
     """Watches one tensor."""
 
     def update(self, values: NDArray[np.float32]) -> None:
@@ -24,7 +40,7 @@ class Observer(Protocol):
         ...
 
 
-class MinMax:
+class Max:
     """Smallest and largest value: nothing is ever clipped."""
 
     def __init__(self) -> None:
@@ -41,52 +57,88 @@ class MinMax:
         """See ``Observer.range``."""
         return Range(low=self._low, high=self._high)
 
+    def state(self) -> dict[str, NDArray[Any]]:
+        """See ``Keeper.state``."""
+        return {"edges": np.array([self._low, self._high])}
 
-class Percentile:
-    """Magnitude that all but the rarest values stay below, from a histogram of magnitudes.
+    def restore(self, state: State) -> None:
+        """See ``Keeper.restore``."""
+        self._low, self._high = state["edges"].tolist()
 
-    The histogram doubles its reach, merging neighbouring bins, when a larger value comes.
+
+class _FromHistogram:
+    """An observer that decides at the end, from a histogram."""
+
+    def __init__(self) -> None:
+        self._histogram = Histogram()
+        self.update = self._histogram.add
+        self.state = self._histogram.state
+        self.restore = self._histogram.restore
+
+    def _clipped(self, magnitude: float) -> Range:
+        """A symmetric cut, but never wider than what was seen."""
+        seen = self._histogram
+        return Range(low=max(-magnitude, min(seen.low, 0.0)), high=min(magnitude, max(seen.high, 0.0)))
+
+
+class Percentile(_FromHistogram):
+    """Magnitude that all but the rarest values stay below.
 
     Args:
         keep: Share of the values that must stay inside.
     """
 
-    BINS: Final = 4096
-
     def __init__(self, keep: float = 0.9999) -> None:
+        super().__init__()
         self._keep = keep
-        self._counts = np.zeros(self.BINS, np.int64)
-        self._reach = 0.0
-        self._low = np.inf
-
-    def update(self, values: NDArray[np.float32]) -> None:
-        """See ``Observer.update``."""
-        if not values.size:
-            return
-        magnitudes = np.abs(values)
-        self._low = min(self._low, float(values.min()))
-        self._grow(float(magnitudes.max()))
-        counts, _ = np.histogram(magnitudes, self.BINS, (0.0, self._reach))
-        self._counts += counts
 
     def range(self) -> Range:
         """See ``Observer.range``."""
-        cumulated = np.cumsum(self._counts)
-        bin_index = int(np.searchsorted(cumulated, self._keep * cumulated[-1]))
-        high = self._reach * (bin_index + 1) / self.BINS
-        return Range(low=max(-high, min(self._low, 0.0)), high=high)
-
-    def _grow(self, needed: float) -> None:
-        if self._reach == 0.0:
-            self._reach = needed or 1.0
-        while self._reach < needed:
-            merged = self._counts.reshape(-1, 2).sum(axis=1)
-            self._counts = np.concatenate([merged, np.zeros(self.BINS // 2, np.int64)])
-            self._reach *= 2.0
+        counts = self._histogram.magnitudes()
+        cumulated = np.cumsum(counts)
+        inside = int(np.searchsorted(cumulated, self._keep * cumulated[-1])) + 1
+        return self._clipped(self._histogram.reach * inside / len(counts))
 
 
-METHODS: Final[dict[str, Callable[[], Observer]]] = {"minmax": MinMax, "percentile": Percentile}
-"""Every method by name. Recordings with loud outliers may gain by ``percentile``."""
+class Entropy(_FromHistogram):
+    """Magnitude whose quantised histogram tells most about the whole one; see ``entropy``."""
+
+    def range(self) -> Range:
+        """See ``Observer.range``."""
+        half = entropy.entropy_bin(self._histogram.coarse(entropy.BINS))
+        return self._clipped(self._histogram.reach * half / (entropy.BINS // 2))
+
+
+METHODS: Final[dict[str, Callable[[], Observer]]] = {
+    "max": Max,
+    "percentile": Percentile,
+    "entropy": Entropy,
+}
+"""Every method by name. Recordings with loud outliers may gain by ``percentile`` or ``entropy``."""
+
+
+class ChannelMax:
+    """Largest magnitude of each channel, the last axis: what smoothing is computed from."""
+
+    def __init__(self) -> None:
+        self._magnitudes: NDArray[np.float32] = np.zeros(0, np.float32)
+
+    def update(self, values: NDArray[np.float32]) -> None:
+        """Take in a batch ``[..., C]``."""
+        found = np.abs(values.reshape(-1, values.shape[-1])).max(axis=0, initial=0.0)
+        self._magnitudes = np.maximum(self._magnitudes, found) if self._magnitudes.size else found
+
+    def magnitudes(self) -> tuple[float, ...]:
+        """One for each channel, to six digits: a file that people may read need not say more."""
+        return tuple(float(f"{value:.6g}") for value in self._magnitudes.tolist())
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """See ``Keeper.state``."""
+        return {"magnitudes": self._magnitudes}
+
+    def restore(self, state: State) -> None:
+        """See ``Keeper.restore``."""
+        self._magnitudes = state["magnitudes"].astype(np.float32)
 
 
 def check_finite(name: str, values: NDArray[np.float32]) -> None:

@@ -45,11 +45,14 @@ class GraphRanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         graph_sha256: Hash of the FP32 file that was observed.
         samples: Frames, chunks or windows that it was fed.
         tensors: Range of each observed tensor, by name.
+        channels: Largest magnitude of each channel of the tensors that matrix products read, whatever the
+            method. Without them a graph is quantised without smoothing.
     """
 
     graph_sha256: Sha256
     samples: Count
     tensors: dict[str, Range]
+    channels: dict[str, tuple[float, ...]] = {}
 
 
 class Ranges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

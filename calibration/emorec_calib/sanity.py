@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,6 +27,26 @@ NOISE_CORRELATION: Final = {"frames": 0.3, "samples": 0.1}
 """Correlation of neighbouring pixels or samples: noise has none, faces and voices have a lot."""
 
 
+class Look(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What the data looked like so far; it can be put aside and taken up again.
+
+    Attributes:
+        seen: Samples.
+        flat: Plain or silent ones among them.
+        correlation: Sum of the neighbour correlations of the others.
+        first: Hash of the first sample.
+        varied: Whether another one differed from it.
+        sha256: Hash of everything, in order: of the previous hash and each new sample's.
+    """
+
+    seen: int = 0
+    flat: int = 0
+    correlation: float = 0.0
+    first: str = ""
+    varied: bool = False
+    sha256: str = hashlib.sha256().hexdigest()
+
+
 @dataclass
 class Witness:
     """Stands between the caller and an encoder's engine, and remembers what the data looked like.
@@ -36,7 +57,7 @@ class Witness:
         what: What a sample is called.
         inputs: The engine's.
         outputs: The engine's.
-        seen: Samples so far.
+        look: What was seen.
     """
 
     engine: Engine
@@ -44,21 +65,11 @@ class Witness:
     what: str
     inputs: tuple[TensorSpec, ...] = field(init=False)
     outputs: tuple[TensorSpec, ...] = field(init=False)
-    seen: int = 0
-    _flat: int = 0
-    _correlations: list[float] = field(default_factory=list)
-    _first: str = ""
-    _varied: bool = False
-    _digest: Any = field(default_factory=hashlib.sha256)
+    look: Look = field(default_factory=Look)
 
     def __post_init__(self) -> None:
         self.inputs = self.engine.inputs
         self.outputs = self.engine.outputs
-
-    @property
-    def sha256(self) -> str:
-        """Hash of everything seen, in order."""
-        return str(self._digest.hexdigest())
 
     def run(self, feeds: Tensors) -> dict[str, NDArray[Any]]:
         """See ``Engine.run``."""
@@ -68,23 +79,24 @@ class Witness:
         return self.engine.run(feeds)
 
     def _look(self, name: str, sample: NDArray[Any]) -> None:
-        own = hashlib.sha256(sample.tobytes()).hexdigest()
-        self._digest.update(own.encode())
-        self._first = self._first or own
-        self._varied = self._varied or own != self._first
-        self.seen += 1
+        look, own = self.look, hashlib.sha256(sample.tobytes()).hexdigest()
+        look.sha256 = hashlib.sha256((look.sha256 + own).encode()).hexdigest()
+        look.first = look.first or own
+        look.varied = look.varied or own != look.first
+        look.seen += 1
         if sample.std() < FLAT_STD[name]:
-            self._flat += 1
+            look.flat += 1
         else:
-            self._correlations.append(_neighbour_correlation(sample))
+            look.correlation += _neighbour_correlation(sample)
 
     def complaints(self) -> Iterator[str]:
         """What is wrong with the sample, one line each."""
-        if self.seen < self.minimum:
-            yield f"only {self.seen} {self.what}, at least {self.minimum} are needed"
-        elif self._flat == self.seen or not self._varied:
-            yield f"all {self.seen} {self.what} are constant or alike"
-        elif float(np.mean(self._correlations)) < NOISE_CORRELATION[self.inputs[0].name]:
+        look = self.look
+        if look.seen < self.minimum:
+            yield f"only {look.seen} {self.what}, at least {self.minimum} are needed"
+        elif look.flat == look.seen or not look.varied:
+            yield f"all {look.seen} {self.what} are constant or alike"
+        elif look.correlation / (look.seen - look.flat) < NOISE_CORRELATION[self.inputs[0].name]:
             yield f"the {self.what} look like random noise"
 
 

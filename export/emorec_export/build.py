@@ -9,18 +9,25 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import onnx
 
 from emorec_calib import ranges as ranges_file
-from emorec_calib.collect import collect
+from emorec_calib.collect import CalibrationClip, collect
 from emorec_calib.ranges import Ranges, check_fresh
 from emorec_export.bundle import new_bundle, write_manifest
 from emorec_export.clips import calibration_clips, clip_ids, labelled_clips
-from emorec_export.graphs import ExportError, export_graph, write_graph
+from emorec_export.graphs import ExportError, check_graph, export_graph, write_graph
+from emorec_export.mixed import best_mix, int8_recipe, kept
+from emorec_export.page import PAGE_FILE_NAME, write_page
 from emorec_export.parity import Built, compare
-from emorec_export.quantize import count_quantized, quantize
-from emorec_export.report import Report, failures, table
-from emorec_rt import __version__
+from emorec_export.probe import magnitudes, probe
+from emorec_export.provenance import provenance
+from emorec_export.quantize import count_products, count_quantized
+from emorec_export.recipe import RECIPES
+from emorec_export.report import LayerSensitivity, Report, failures, table
+from emorec_export.sensitivity import Bench
+from emorec_export.variants import make_variant, needs_magnitudes, needs_ranges
 from emorec_rt.bundle import sha256_of
 from emorec_rt.engines.base import Engine
 from emorec_rt.engines.ort import OrtEngine
@@ -28,7 +35,11 @@ from emorec_rt.manifest import GRAPH_NAMES, GraphName, Manifest, Precision, expe
 from emorec_train.features import TorchEngine
 from emorec_train.model.checkpoint import Checkpoint
 
-_LIBRARIES: Final = ("torch", "open_clip_torch", "transformers", "onnx", "onnxscript", "onnxruntime")
+MIX_CLIPS: Final = 6
+"""Clips that the best mix is looked for on; each is run once a layer."""
+
+PROBE_CLIPS: Final = 4
+"""Clips that FP16's largest number is checked on."""
 
 Files = dict[Precision, dict[GraphName, Path]]
 
@@ -40,7 +51,9 @@ class Request:
     Attributes:
         out: Folder of the bundle.
         name: The bundle's name.
-        int8: Build INT8 graphs too.
+        precisions: The variants, FP32 among them.
+        auto_mixed: Keep the layers out of INT8 whose quantisation costs more than ``max_drop``.
+        method: How ranges are drawn from values, one of ``observers.METHODS``.
         ranges: A ``ranges.json``; ``None`` calibrates on the checkpoint's own training clips.
         calibration_clips: How many of those.
         test_clips: How many held-out clips the variants are compared on.
@@ -51,7 +64,9 @@ class Request:
 
     out: Path
     name: str
-    int8: bool = False
+    precisions: tuple[Precision, ...] = ("fp32",)
+    auto_mixed: bool = False
+    method: str = "max"
     ranges: Path | None = None
     calibration_clips: int = 24
     test_clips: int = 12
@@ -79,101 +94,132 @@ def build(checkpoint: Checkpoint, request: Request, console: Console) -> Manifes
     """
     test_ids = clip_ids(checkpoint, "test", request.test_clips)
     with new_bundle(request.out) as folder:
-        files: Files = {"fp32": _export(checkpoint, folder, console)}
-        provenance = _provenance(checkpoint, request)
-        if request.int8:
-            ranges = _ranges(checkpoint, request, files["fp32"], console)
-            ranges_file.dump(ranges, folder / ranges_file.FILE_NAME)
-            files["int8"] = _quantize(files["fp32"], ranges, folder)
-            provenance["calibration"] = _calibration_record(ranges)
-        report = _compare(checkpoint, files, test_ids, console)
+        job = _Job(checkpoint, request, console, folder)
+        ranges = job.ranges() if any(map(needs_ranges, request.precisions)) else None
+        sensitivity = job.best_mix(ranges) if request.auto_mixed and ranges is not None else ()
+        job.make_variants(ranges, sensitivity)
+        report = msgspec.structs.replace(job.compare(test_ids), sensitivity=sensitivity)
         console.say(table(report))
         if reasons := list(failures(report, request.max_drop)):
             raise ExportError(f"nothing was written: {'; '.join(reasons)}")
-        return write_manifest(
+        manifest = write_manifest(
             folder,
-            files,
+            job.files,
             name=request.name,
             labels=checkpoint.config.labels,
             preprocessing=checkpoint.config.preprocessing,
             notice=request.notice,
-            provenance=provenance,
+            provenance=provenance(checkpoint, request.command, ranges),
             report=report,
         )
+        write_page(manifest, report, folder / PAGE_FILE_NAME)
+        return manifest
 
 
-def _export(checkpoint: Checkpoint, folder: Path, console: Console) -> dict[GraphName, Path]:
-    spec, classes = checkpoint.config.preprocessing, len(checkpoint.config.labels)
-    modules = {"vision": checkpoint.vision, "audio": checkpoint.audio, "fusion": checkpoint.fusion}
-    paths: dict[GraphName, Path] = {}
-    with console.track(GRAPH_NAMES, "export", len(GRAPH_NAMES)) as names:
-        for name in names:
-            paths[name] = folder / f"{name}.fp32.onnx"
-            write_graph(export_graph(name, modules[name], spec, classes), paths[name])
-    return paths
+class _Job:
+    """The steps of one build, which share the checkpoint, the folder and the FP32 graphs."""
 
+    def __init__(self, checkpoint: Checkpoint, request: Request, console: Console, folder: Path) -> None:
+        self.checkpoint = checkpoint
+        self.request = request
+        self.console = console
+        self.folder = folder
+        self.spec = checkpoint.config.preprocessing
+        self.labels = checkpoint.config.labels
+        self.fp32 = self._export()
+        self.files: Files = {"fp32": self.fp32}
 
-def _ranges(
-    checkpoint: Checkpoint, request: Request, graphs: dict[GraphName, Path], console: Console
-) -> Ranges:
-    spec, classes = checkpoint.config.preprocessing, len(checkpoint.config.labels)
-    if request.ranges is not None:
-        ranges = ranges_file.load(request.ranges)
-        check_fresh(ranges, {name: sha256_of(path) for name, path in graphs.items()}, spec)
+    def ranges(self) -> Ranges:
+        """Read or collect ranges, and keep them in the bundle."""
+        if self.request.ranges is not None:
+            ranges = ranges_file.load(self.request.ranges)
+            check_fresh(ranges, {name: sha256_of(path) for name, path in self.fp32.items()}, self.spec)
+        else:
+            ids = clip_ids(self.checkpoint, "train", self.request.calibration_clips)
+            with self._calibration_clips(ids, "calibrate") as clips:
+                method, classes = self.request.method, len(self.labels)
+                ranges = collect(self.fp32, self.spec, classes, clips, source="generated", method=method)
+        ranges_file.dump(ranges, self.folder / ranges_file.FILE_NAME)
         return ranges
-    ids = clip_ids(checkpoint, "train", request.calibration_clips)
-    with console.track(calibration_clips(checkpoint, ids), "calibrate", len(ids)) as clips:
-        return collect(graphs, spec, classes, clips, source="generated")
 
+    def best_mix(self, ranges: Ranges) -> tuple[LayerSensitivity, ...]:
+        """Look for the layers that INT8 is safe for."""
+        ids = clip_ids(self.checkpoint, "validation", MIX_CLIPS)
+        with self.console.track(labelled_clips(self.checkpoint, ids), "faces", len(ids)) as clips:
+            bench = Bench(self.fp32, self._engines(self.fp32), clips, self.spec, self.labels)
+        recipe, scratch = int8_recipe(self.request.precisions), self.folder / ".trial.onnx"
+        return best_mix(bench, ranges, recipe, self.request.max_drop, scratch, self.console.track)
 
-def _quantize(graphs: dict[GraphName, Path], ranges: Ranges, folder: Path) -> dict[GraphName, Path]:
-    paths: dict[GraphName, Path] = {}
-    for name, path in graphs.items():
-        paths[name] = folder / f"{name}.int8.onnx"
-        model, _ = quantize(onnx.load(path), ranges.graphs[name].tensors)
-        write_graph(model, paths[name])
-    return paths
+    def make_variants(self, ranges: Ranges | None, sensitivity: tuple[LayerSensitivity, ...]) -> None:
+        """Write every variant but FP32, which is there."""
+        loud = self._magnitudes() if any(map(needs_magnitudes, self.request.precisions)) else {}
+        keep = kept(layer for layer in sensitivity if not layer.quantized)
+        for precision in self.request.precisions:
+            if precision != "fp32":
+                self.files[precision] = {
+                    name: self._variant(name, precision, ranges, loud.get(name), keep[name])
+                    for name in GRAPH_NAMES
+                }
 
+    def compare(self, ids: list[str]) -> Report:
+        """Run everything on held-out clips."""
+        modules = (self.checkpoint.vision, self.checkpoint.audio, self.checkpoint.fusion)
+        reference: dict[GraphName, Engine] = {
+            name: TorchEngine(module, name, self.spec, len(self.labels))
+            for name, module in zip(GRAPH_NAMES, modules, strict=True)
+        }
+        variants = {precision: self._built(paths) for precision, paths in self.files.items()}
+        with self.console.track(labelled_clips(self.checkpoint, ids), "compare", len(ids)) as clips:
+            report = compare(reference, variants, clips, self.spec, self.labels)
+        return msgspec.structs.replace(report, engine=f"onnxruntime {version('onnxruntime')} on the CPU")
 
-def _compare(checkpoint: Checkpoint, files: Files, test_ids: list[str], console: Console) -> Report:
-    spec, labels = checkpoint.config.preprocessing, checkpoint.config.labels
-    reference: dict[GraphName, Engine] = {
-        "vision": TorchEngine(checkpoint.vision, "vision", spec),
-        "audio": TorchEngine(checkpoint.audio, "audio", spec),
-        "fusion": TorchEngine(checkpoint.fusion, "fusion", spec, len(labels)),
-    }
-    tensors = expected_tensors(spec, len(labels))
-    variants = {
-        precision: Built(
-            engines={name: OrtEngine(path, *tensors[name]) for name, path in paths.items()},
+    def _export(self) -> dict[GraphName, Path]:
+        paths: dict[GraphName, Path] = {}
+        with self.console.track(GRAPH_NAMES, "export", len(GRAPH_NAMES)) as names:
+            for name in names:
+                paths[name] = self.folder / f"{name}.fp32.onnx"
+                module = getattr(self.checkpoint, name)
+                write_graph(export_graph(name, module, self.spec, len(self.labels)), paths[name])
+        return paths
+
+    def _magnitudes(self) -> dict[GraphName, dict[str, float]]:
+        ids = clip_ids(self.checkpoint, "train", PROBE_CLIPS)
+        with self._calibration_clips(ids, "probe") as clips:
+            batches = probe(self._engines(self.fp32), clips, self.spec)
+        return {name: magnitudes(path, batches[name]) for name, path in self.fp32.items()}
+
+    def _variant(
+        self,
+        name: GraphName,
+        precision: Precision,
+        ranges: Ranges | None,
+        loud: dict[str, float] | None,
+        keep: frozenset[str],
+    ) -> Path:
+        found = None if ranges is None else ranges.graphs[name]
+        if RECIPES[precision].numbers != "int8":
+            keep = frozenset()  # the mix is about INT8
+        model = make_variant(onnx.load(self.fp32[name]), precision, found, loud, keep)
+        inputs, outputs = expected_tensors(self.spec, len(self.labels))[name]
+        check_graph(model, f"{name} {precision}", inputs, outputs)
+        path = self.folder / f"{name}.{precision}.onnx"
+        write_graph(model, path)
+        return path
+
+    def _engines(self, paths: dict[GraphName, Path]) -> dict[GraphName, Engine]:
+        tensors = expected_tensors(self.spec, len(self.labels))
+        return {name: OrtEngine(path, *tensors[name]) for name, path in paths.items()}
+
+    def _built(self, paths: dict[GraphName, Path]) -> Built:
+        models = {name: onnx.load(path) for name, path in paths.items()}
+        return Built(
+            engines=self._engines(paths),
             size_bytes={name: path.stat().st_size for name, path in paths.items()},
-            quantized={name: count_quantized(onnx.load(path)) for name, path in paths.items()},
+            quantized={name: count_quantized(model) for name, model in models.items()},
+            products={name: count_products(model) for name, model in models.items()},
         )
-        for precision, paths in files.items()
-    }
-    with console.track(labelled_clips(checkpoint, test_ids), "compare", len(test_ids)) as clips:
-        return compare(reference, variants, clips, spec, labels)
 
-
-def _provenance(checkpoint: Checkpoint, request: Request) -> dict[str, Any]:
-    training = checkpoint.training
-    return {
-        "command": request.command,
-        "training": {"command": training.command, "seed": training.seed, "versions": training.versions},
-        "checkpoint": {
-            file.name: sha256_of(file)
-            for file in sorted(checkpoint.folder.iterdir())
-            if file.suffix in {".json", ".safetensors"}
-        },
-        "versions": {"emorec": __version__, **{library: version(library) for library in _LIBRARIES}},
-    }
-
-
-def _calibration_record(ranges: Ranges) -> dict[str, Any]:
-    return {
-        "method": ranges.method,
-        "source": ranges.source,
-        "clips": len(ranges.clips),
-        "data_sha256": ranges.data_sha256,
-        "samples": {name: graph.samples for name, graph in ranges.graphs.items()},
-    }
+    def _calibration_clips(
+        self, ids: list[str], label: str
+    ) -> AbstractContextManager[Iterable[CalibrationClip]]:
+        return self.console.track(calibration_clips(self.checkpoint, ids), label, len(ids))

@@ -3,6 +3,7 @@
 - Self-attention is written out with its scale on the queries alone. Fused attention would be exported with
   the square root of the scale on queries *and* keys, which some TensorRT releases miscompile
   (NVIDIA/TensorRT issues 4328 and 4333).
+- Towers of timm (MobileCLIP's FastViT) get their training branches folded into one convolution.
 - Parametrised weights (wav2vec 2.0's weight-normalised positional convolution) become plain weights:
   exporters would leave the normalisation in the graph.
 
@@ -16,6 +17,9 @@ from typing import Any
 
 import torch
 from open_clip.modified_resnet import AttentionPool2d
+from timm.layers.attention import Attention as TimmAttention
+from timm.models.fastvit import Attention as FastVitAttention
+from timm.utils.model import reparameterize_model
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2Attention
@@ -43,6 +47,36 @@ class EagerAttention(nn.Module):
         """Map ``[B, L, D]`` to ``[B, L, D]``."""
         q, k, v = self.joint(x).chunk(3, dim=-1)
         return self.out(_attend(q, k, v, self.heads)), None
+
+
+class TokenAttention(nn.Module):
+    """``EagerAttention`` that gives the context alone, as timm's ``Attention`` does."""
+
+    def __init__(self, attention: EagerAttention) -> None:
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[B, L, D]`` to ``[B, L, D]``."""
+        context: Tensor = self.attention(x)[0]
+        return context
+
+
+class MapAttention(TokenAttention):
+    """The same over the positions of a feature map, as in timm's FastViT."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[B, D, H, W]`` to ``[B, D, H, W]``."""
+        tokens = super().forward(x.flatten(2).transpose(1, 2))  # [B, H W, D]
+        return tokens.transpose(1, 2).reshape(-1, *x.shape[1:])
+
+
+class GlobalMean(nn.Module):
+    """``nn.AdaptiveAvgPool2d(1)``, which the exporter would write as a gather over indices."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[B, D, H, W]`` to ``[B, D, 1, 1]``."""
+        return x.mean(dim=(2, 3), keepdim=True)
 
 
 class EagerPool(nn.Module):
@@ -87,17 +121,38 @@ def _split(x: Tensor, heads: int) -> Tensor:
 def plain(module: nn.Module) -> nn.Module:
     """An equal module, in eval mode, that exports to a plain graph; the original stays as it is."""
     module = copy.deepcopy(module).eval().requires_grad_(False)
+    for tower in _timm_towers(module):
+        with torch.no_grad():
+            reparameterize_model(tower, inplace=True)
     for part in list(module.modules()):
         for name, child in part.named_children():
-            if isinstance(child, nn.MultiheadAttention):
-                setattr(part, name, _from_torch(child))
-            elif isinstance(child, Wav2Vec2Attention):
-                setattr(part, name, _from_transformers(child))
-            elif isinstance(child, AttentionPool2d):
-                setattr(part, name, EagerPool(child))
-            elif parametrize.is_parametrized(child):
-                setattr(part, name, _unparametrized(child))
+            if (equal := _equal(child)) is not None:
+                setattr(part, name, equal)
     return module
+
+
+def _equal(child: nn.Module) -> nn.Module | None:
+    """What stands in for a module; ``None`` where it exports well as it is."""
+    if isinstance(child, nn.MultiheadAttention):
+        return _from_torch(child)
+    if isinstance(child, Wav2Vec2Attention):
+        return _from_transformers(child)
+    if isinstance(child, FastVitAttention):
+        return MapAttention(_from_timm(child))
+    if isinstance(child, TimmAttention) and _is_plain(child):
+        return TokenAttention(_from_timm(child))
+    if isinstance(child, AttentionPool2d):
+        return EagerPool(child)
+    if isinstance(child, nn.AdaptiveAvgPool2d) and child.output_size in {1, (1, 1)}:
+        return GlobalMean()
+    return _unparametrized(child) if parametrize.is_parametrized(child) else None
+
+
+def _timm_towers(module: nn.Module) -> list[nn.Module]:
+    """The outermost modules of timm."""
+    if type(module).__module__.startswith("timm."):
+        return [module]
+    return [tower for child in module.children() for tower in _timm_towers(child)]
 
 
 def _unparametrized(module: nn.Module) -> nn.Module:
@@ -121,6 +176,19 @@ def _from_transformers(attention: Wav2Vec2Attention) -> EagerAttention:
     parts = (attention.q_proj, attention.k_proj, attention.v_proj)
     weight, bias = (torch.cat([getattr(part, name) for part in parts]) for name in ("weight", "bias"))
     return _eager(weight, bias, attention.out_proj, heads=attention.num_heads)
+
+
+def _from_timm(attention: FastVitAttention | TimmAttention) -> EagerAttention:
+    joint = attention.qkv
+    bias = torch.zeros(joint.out_features) if joint.bias is None else joint.bias
+    return _eager(joint.weight, bias, attention.proj, heads=attention.num_heads)
+
+
+def _is_plain(attention: TimmAttention) -> bool:
+    """Without norms and gates inside, and as wide as its input."""
+    extras = [getattr(attention, name, None) for name in ("q_norm", "k_norm", "norm", "gate")]
+    narrow = attention.qkv.out_features != 3 * attention.qkv.in_features
+    return not narrow and all(extra is None or isinstance(extra, nn.Identity) for extra in extras)
 
 
 def _eager(weight: Tensor, bias: Tensor, out: nn.Linear, *, heads: int) -> EagerAttention:

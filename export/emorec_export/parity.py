@@ -33,12 +33,14 @@ class Built:
     Attributes:
         engines: Loaded.
         size_bytes: Size of each file.
-        quantized: Quantised nodes of each graph.
+        quantized: Quantised products of each graph.
+        products: All products with weights of each graph.
     """
 
     engines: Engines
     size_bytes: Mapping[GraphName, int]
     quantized: Mapping[GraphName, int]
+    products: Mapping[GraphName, int]
 
 
 def compare(
@@ -155,6 +157,7 @@ class _Compared:
             magnitude=error.magnitude,
             non_finite=error.non_finite,
             quantized_layers=built.quantized[self._name],
+            products=built.products[self._name],
             size_bytes=built.size_bytes[self._name],
             latency_batch=len(self._feeds[self.inputs[0].name]) if self._feeds else 0,
             latency_ms=self._latency_ms(built.engines[self._name]),

@@ -1,34 +1,101 @@
-"""Which parts of which graph run in INT8: the whole policy, and the reason for each exception.
+"""What each variant is made of: the whole precision policy, and the reason for each choice.
 
 Products with weights are quantised: ``MatMul``, ``Gemm`` and, where a backend gains by it, ``Conv``. Weights
-are symmetric per output channel, activations symmetric per tensor. Norms, softmax, GELU and residual sums are
-never touched; neither are the outputs of quantised nodes. Names are those that ``tidy`` gives.
+are symmetric per output channel, activations symmetric per tensor. Attention scores and values, norms,
+softmax, GELU and residual sums are never touched; neither are the outputs of quantised nodes. Names are those
+that ``tidy`` gives.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Final, Literal
 
 from onnx import NodeProto
 
-CPU_OPS: Final = frozenset({"MatMul", "Gemm"})
+from emorec_rt.manifest import Precision
+
+ALL_OPS: Final = frozenset({"MatMul", "Gemm", "Conv"})
+"""What TensorRT gains by in INT8, by its documentation; not measured on one."""
+
+LINEAR_OPS: Final = frozenset({"MatMul", "Gemm"})
 """What is quantised for CPUs. Measured with onnxruntime on a small ResNet: convolutions with explicit Q/DQ
-take longer than in FP32, with their outputs quantised (1.15 times) and without (1.6 times). Products gain."""
+take longer than in FP32, with their outputs quantised (1.15 times) and without (1.6 times). Products gain.
+FP8 takes the same: TensorRT has FP8 kernels for few convolutions, by its documentation."""
+
+ALPHA: Final = 0.5
+"""Share of the difficulty that SmoothQuant moves from activations to weights (Xiao et al. 2022: 0.5 is the
+sweet spot of most models)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a variant is made from the FP32 graph.
+
+    Attributes:
+        numbers: What weights and activations of quantised products become; ``None`` for no product.
+        ops: The products.
+        half: Whether everything else is FP16 (see ``HIGH_PRECISION``) or stays FP32.
+        alpha: Of SmoothQuant; 0 leaves the channels as they are.
+    """
+
+    numbers: Literal["int8", "fp8"] | None
+    ops: frozenset[str]
+    half: bool
+    alpha: float = 0.0
+
+
+RECIPES: Final[dict[Precision, Recipe]] = {
+    # Half the size; on GPUs about twice as fast.
+    "fp16": Recipe(None, frozenset(), half=True),
+    # For CPUs: the scales stay FP32, because FP16 Q/DQ runs slower than no quantisation at all there.
+    "int8": Recipe("int8", LINEAR_OPS, half=False, alpha=ALPHA),
+    # For TensorRT, whose strong typing wants FP16 scales wherever FP16 goes on behind the product.
+    "int8-fp16": Recipe("int8", ALL_OPS, half=True, alpha=ALPHA),
+    # For GPUs from Ada on. E4M3 keeps its relative precision over nine powers of two and needs no smoothing.
+    "fp8": Recipe("fp8", LINEAR_OPS, half=True),
+}
+"""By the variant's name in the manifest; ``fp32`` is the exported graph itself."""
 
 EXCLUDED: Final[dict[str, str]] = {
-    "visual.conv1/*": "patch embedding or first convolution: raw pixels, little work",
+    "visual.conv[123]/*": "patch embedding, or the convolutions of a stem: raw pixels, little work",
+    "visual.layer?.0.downsample.*": "skip path of a ResNet: little work; its error joins the residual sum",
     "visual/MatMul*": "projection to CLIP's embedding: its error reaches the fusion undamped",
     "visual.attnpool.out/*": "the same of a ResNet",
-    "wav2vec2.feature_extractor.conv_layers.0.*": "first convolution: raw samples of any loudness",
+    "visual.trunk.stem.*": "MobileCLIP's convolutions on raw pixels",
+    "visual.trunk.*.se.fc?/*": "MobileCLIP's gates of whole channels: one position, hardly any work",
+    "visual.trunk.head.fc/*": "MobileCLIP's projection to its embedding",
+    "wav2vec2.feature_extractor.*": "convolutions of sound: what is quiet lies below one step of a range "
+    "that something loud has set, and the norm behind them makes that rounding as large as the sound",
     "wav2vec2.encoder.pos_conv_embed.*": "positional convolution: grouped, little work, feeds every token",
     "head.3/*": "the logits",
 }
-"""Nodes that stay in floating point, by pattern, each with its reason."""
+"""Nodes that are never quantised, by pattern, each with its reason."""
+
+HIGH_PRECISION_OPS: Final[dict[str, str]] = {
+    "LayerNormalization": "sums of squares; TensorRT's strong typing can't set their precision otherwise",
+    "InstanceNormalization": "the same, over a whole chunk of sound",
+    "GroupNormalization": "the same",
+    "Softmax": "exponentials and their sum",
+    "ReduceMean": "sums",
+    "ReduceSum": "sums",
+    "Pow": "leaves FP16's range",
+    "Sqrt": "of variances close to zero",
+    "Reciprocal": "of deviations close to zero",
+}
+"""Operators that stay FP32 in an FP16 graph, each with its reason."""
+
+HIGH_PRECISION: Final[dict[str, str]] = {
+    "vision/*": "pixels are normalised before the tower: once a frame, and exactly",
+    "audio/*": "a chunk is brought to unit variance: sums of 64,000 squares",
+}
+"""Nodes that stay FP32 in an FP16 graph, by pattern. So does a sum that only a softmax reads (the bias of
+masked keys swallows FP16's digits) and whatever comes near FP16's largest number on real data."""
 
 
 def quantised(node: NodeProto, weights: frozenset[str], ops: frozenset[str]) -> bool:
-    """Whether a node runs in INT8.
+    """Whether a node may be quantised.
 
     Args:
         node: A node of the FP32 graph.
@@ -41,5 +108,14 @@ def quantised(node: NodeProto, weights: frozenset[str], ops: frozenset[str]) -> 
 
 
 def exclusion(node: NodeProto) -> str | None:
-    """Why a node is left out by name; ``None`` if it isn't."""
-    return next((why for pattern, why in EXCLUDED.items() if fnmatchcase(node.name, pattern)), None)
+    """Why a node is never quantised; ``None`` if it may be."""
+    return _reason(node.name, EXCLUDED)
+
+
+def high_precision(node: NodeProto) -> str | None:
+    """Why a node stays FP32 in an FP16 graph; ``None`` if it doesn't."""
+    return HIGH_PRECISION_OPS.get(node.op_type) or _reason(node.name, HIGH_PRECISION)
+
+
+def _reason(name: str, patterns: dict[str, str]) -> str | None:
+    return next((why for pattern, why in patterns.items() if fnmatchcase(name, pattern)), None)

@@ -22,7 +22,8 @@ class GraphParity(msgspec.Struct, frozen=True, kw_only=True):
         max_abs_error: Largest error of any output.
         magnitude: Largest output of the reference.
         non_finite: Outputs that are NaN or infinite.
-        quantized_layers: Nodes that run in INT8.
+        quantized_layers: Products that run in INT8 or FP8, counted in the graph.
+        products: Products with weights that there are.
         size_bytes: Size of the file.
         latency_batch: Batch of the latency.
         latency_ms: Median time of one batch on the machine that built, milliseconds.
@@ -34,6 +35,7 @@ class GraphParity(msgspec.Struct, frozen=True, kw_only=True):
     magnitude: float
     non_finite: int
     quantized_layers: int
+    products: int
     size_bytes: int
     latency_batch: int
     latency_ms: float
@@ -78,11 +80,38 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     macro_f1: float
 
 
+class LayerSensitivity(msgspec.Struct, frozen=True, kw_only=True):
+    """What quantising one layer, and nothing else, does.
+
+    Attributes:
+        graph: The graph that the layer is in.
+        layer: Its name there.
+        cosine: Mean cosine of the graph's output with FP32's.
+        divergence: Mean Kullback-Leibler divergence of the label probabilities from FP32's, nats a step.
+        quantized: Whether the layer ended up in INT8.
+    """
+
+    graph: GraphName
+    layer: str
+    cosine: float
+    divergence: float
+    quantized: bool
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What the manifest keeps."""
+    """What the manifest keeps.
+
+    Attributes:
+        reference: What every variant is compared with.
+        variants: By precision.
+        engine: Library and device behind every latency.
+        sensitivity: The layers from most to least sensitive; empty unless the build looked for the best mix.
+    """
 
     reference: Reference
     variants: dict[Precision, VariantParity]
+    engine: str = ""
+    sensitivity: tuple[LayerSensitivity, ...] = ()
 
 
 def failures(report: Report, max_drop: float) -> Iterator[str]:
@@ -105,17 +134,41 @@ def failures(report: Report, max_drop: float) -> Iterator[str]:
             )
 
 
+_RIVALS: Final[dict[Precision, tuple[Precision, ...]]] = {
+    "int8": ("fp32", "fp16"),
+    "int8-fp16": ("fp16",),
+    "fp8": ("fp16",),
+}
+"""What a quantised variant has to be faster than to be worth its errors."""
+
+
+def warnings(report: Report) -> Iterator[str]:
+    """Where quantising has not paid on the machine that built, one line each."""
+    for precision, variant in report.variants.items():
+        for rival in _RIVALS.get(precision, ()):
+            if rival not in report.variants:
+                continue
+            slower = [
+                f"{name} {graph.latency_ms:.2f} against {other.latency_ms:.2f} ms"
+                for name, graph in variant.graphs.items()
+                if graph.latency_ms >= (other := report.variants[rival].graphs[name]).latency_ms
+            ]
+            if slower:
+                yield f"{precision} is no faster than {rival} with {report.engine}: {', '.join(slower)}"
+
+
 def table(report: Report) -> str:
     """The report for a terminal."""
     reference = report.reference
     lines = [
-        f"{'variant':<9}{'graph':<8}{'cosine':>9}{'min':>9}{'max error':>11}{'bad':>5}{'int8':>6}"
+        f"{'variant':<11}{'graph':<8}{'cosine':>9}{'min':>9}{'max error':>11}{'bad':>5}{'quantised':>11}"
         f"{'MB':>8}{'ms':>9}{'batch':>7}"
     ]
     for precision, variant in report.variants.items():
         lines += [
-            f"{precision:<9}{name:<8}{graph.cosine_mean:>9.5f}{graph.cosine_min:>9.5f}"
-            f"{graph.max_abs_error:>11.2e}{graph.non_finite:>5}{graph.quantized_layers:>6}"
+            f"{precision:<11}{name:<8}{graph.cosine_mean:>9.5f}{graph.cosine_min:>9.5f}"
+            f"{graph.max_abs_error:>11.2e}{graph.non_finite:>5}"
+            f"{f'{graph.quantized_layers} of {graph.products}':>11}"
             f"{graph.size_bytes / 1e6:>8.2f}{graph.latency_ms:>9.2f}{graph.latency_batch:>7}"
             for name, graph in variant.graphs.items()
         ]
@@ -124,8 +177,10 @@ def table(report: Report) -> str:
         f"PyTorch accuracy {reference.accuracy:.4f}, macro-F1 {reference.macro_f1:.4f}"
     )
     lines += [
-        f"{precision:<9}same label {variant.chain.label_agreement:.2%}, "
+        f"{precision:<11}same label {variant.chain.label_agreement:.2%}, "
         f"macro-F1 {variant.chain.macro_f1:.4f} ({variant.chain.macro_f1_change:+.4f})"
         for precision, variant in report.variants.items()
     ]
+    lines.append(f"latencies: {report.engine}; FP16 and FP8 have hardly any kernels on CPUs and are for GPUs")
+    lines += [f"warning: {line}" for line in warnings(report)]
     return "\n".join(lines)

@@ -13,6 +13,9 @@ from emorec_jetson.errors import JetsonError
 from emorec_jetson.module import Module, read_module
 from emorec_jetson.plan import MemoryPlan, plan_memory
 
+VARIANTS = {"fp16": "fp16", "int8": "int8-fp16"}
+"""The bundle's variant for TensorRT of each precision: its INT8 has FP16 scales."""
+
 
 def describe(module: Module, plan: MemoryPlan) -> str:
     """Module and plan as lines for a person."""
@@ -30,6 +33,8 @@ def describe(module: Module, plan: MemoryPlan) -> str:
         f"{module.memory.total_mib} MiB of memory, {module.memory.available_mib} free; {clocks}{gpu}",
         f"plan: {plan.precision}, batch {plan.batch}, workspace {plan.workspace_mib} MiB",
         *(f"  {reason}" for reason in plan.reasons),
+        f"build: emorec-rt build BUNDLE --precision {VARIANTS[plan.precision]} --max-batch {plan.batch} "
+        f"--workspace {plan.workspace_mib}",
     ]
     return "\n".join(lines)
 

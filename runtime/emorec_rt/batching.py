@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emorec_rt.engines.base import Engine
+from emorec_rt.errors import OutOfMemoryError
 
 Item = dict[str, NDArray[Any]]
 """Arrays by tensor name, without the batch dimension."""
+
+_logger = logging.getLogger(__name__)
 
 
 class Batcher:
@@ -19,6 +23,8 @@ class Batcher:
 
     Several inputs may share one batcher, so batches fill across files. Results come back in the order in
     which items were submitted. Nothing runs in the background: a call that fills the batch runs it.
+
+    Where a batch doesn't fit into the engine's memory, it is halved, from then on for all that follow.
     """
 
     def __init__(self, engine: Engine, batch_size: int) -> None:
@@ -37,8 +43,23 @@ class Batcher:
         batch, self._waiting = self._waiting, []
         if not batch:
             return False
+        while batch:
+            piece = batch[: self._batch_size]
+            if self._run(piece):
+                batch = batch[len(piece) :]
+        return True
+
+    def _run(self, batch: Sequence[tuple[Item, Callable[[Item], None]]]) -> bool:
+        """Run a batch; say whether it had room, for the next one to be smaller."""
         names = [spec.name for spec in self._engine.inputs]
-        outputs = self._engine.run({name: np.stack([item[name] for item, _ in batch]) for name in names})
+        try:
+            outputs = self._engine.run({name: np.stack([item[name] for item, _ in batch]) for name in names})
+        except OutOfMemoryError as error:
+            if len(batch) == 1:
+                raise
+            self._batch_size = len(batch) // 2
+            _logger.warning("going on with batches of %d: %s", self._batch_size, error)
+            return False
         for index, (_, done) in enumerate(batch):
             done({name: array[index] for name, array in outputs.items()})
         return True

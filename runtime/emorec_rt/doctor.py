@@ -19,6 +19,12 @@ from emorec_rt.errors import EmorecError
 State = Literal["ok", "missing", "optional"]
 DECODERS = ("h264", "hevc", "vp9", "av1", "mjpeg", "aac", "mp3", "opus")
 PROBE_SECONDS = 10
+GPU_FIXES = {
+    "tensorrt": "pip install 'emorec[tensorrt]'; on a Jetson use JetPack's own",
+    "onnxruntime-cuda": "pip uninstall -y onnxruntime && pip install 'emorec[cuda]'",
+    "onnxruntime-tensorrt": "pip uninstall -y onnxruntime && pip install 'emorec[cuda]' and TensorRT 10",
+    "torch-tensorrt": "pip install torch-tensorrt, its minor version is torch's",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +77,13 @@ def _libraries() -> Iterator[Finding]:
 def _backends() -> Iterator[Finding]:
     yield _package("backend onnxruntime", "onnxruntime", "pip install 'emorec[cpu]'", required=True)
     yield _package("backend openvino", "openvino", "pip install 'emorec[openvino]'")
-    from emorec_rt.engines.tensorrt import unavailable
+    from emorec_rt.engines import BACKENDS
 
-    reason = unavailable()
-    fix = "pip install 'emorec[tensorrt]'; on a Jetson use JetPack's own"
-    yield Finding("backend tensorrt", "optional" if reason else "ok", reason or "", fix if reason else "")
+    for name in ("tensorrt", "onnxruntime-cuda", "onnxruntime-tensorrt", "torch-tensorrt"):
+        reason = BACKENDS[name].unavailable()
+        state: State = "optional" if reason else "ok"
+        detail = (reason or "").removeprefix(f"backend {name} ")
+        yield Finding(f"backend {name}", state, detail, GPU_FIXES[name] if reason else "")
 
 
 def _package(name: str, module: str, fix: str, *, required: bool = False) -> Finding:

@@ -49,8 +49,25 @@ class BackendUnavailableError(EmorecError, ImportError):
         super().__init__(f"backend {backend} needs {missing}, which is not installed; run: {install}")
 
 
+class NoGpuError(BackendUnavailableError):
+    """The libraries of a backend are there, the GPU or its driver is not."""
+
+    def __init__(self, reason: str, backend: str = "tensorrt") -> None:
+        self.backend = backend
+        advice = "nvidia-smi (on a Jetson tegrastats) tells more; --backend onnxruntime needs no GPU"
+        ImportError.__init__(self, f"backend {backend} can't reach an NVIDIA GPU: {reason}; {advice}")
+
+
 class EngineError(EmorecError, RuntimeError):
     """An engine that was fed the wrong tensors or failed while it ran."""
+
+
+class OutOfMemoryError(EngineError):
+    """The device that an engine runs on has no memory left for this batch; a smaller one may fit."""
+
+
+class MismatchError(EngineError):
+    """An engine doesn't compute what its reference computes, or gives values that are not finite."""
 
 
 class OutputError(EmorecError, OSError):

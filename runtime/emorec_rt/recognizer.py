@@ -14,11 +14,11 @@ from pathlib import Path
 from emorec_rt.batching import Batcher, Item
 from emorec_rt.bundle import Bundle
 from emorec_rt.decode import FrameRow, RowBuilder, Stitcher
-from emorec_rt.engines import AUTO, choose_backend, open_engine
+from emorec_rt.engines import AUTO, open_engines
 from emorec_rt.engines.base import Engine
 from emorec_rt.errors import MediaError
 from emorec_rt.faces import FaceCropper, FaceDetector, FaceMode
-from emorec_rt.manifest import GRAPH_NAMES, GraphName, Precision
+from emorec_rt.manifest import GraphName, Precision
 from emorec_rt.media.types import Samples
 from emorec_rt.prediction import Prediction
 from emorec_rt.prefetch import Prefetch
@@ -38,7 +38,7 @@ class Options:
     """How to run a bundle.
 
     Attributes:
-        backend: Inference library; ``auto`` takes the fastest that is installed.
+        backend: Inference library; ``auto`` takes the fastest that works.
         precision: Variant of the graphs; ``None`` takes the bundle's own choice.
         threads: Threads of the library; ``None`` takes one for each core.
         batch_size: Frames in a vision batch.
@@ -109,8 +109,9 @@ class Recognizer:
         self.options = options
         self._detector = None if options.faces == "off" else FaceDetector(options.face_model)
         self._stopping = False
-        self.backend = choose_backend(options.backend)
-        self._engines = {name: self._load(name) for name in GRAPH_NAMES}
+        self.backend, self._engines = open_engines(
+            bundle, backend=options.backend, precision=options.precision, threads=options.threads
+        )
         self._vision = Batcher(self._engines["vision"], options.batch_size)
         self._audio = Batcher(self._engines["audio"], AUDIO_BATCH)
         self._fusion = Batcher(self._engines["fusion"], FUSION_BATCH)
@@ -213,15 +214,6 @@ class Recognizer:
             size=vision.crop_size,
             margin=vision.margin,
             interpolation=vision.interpolation,
-        )
-
-    def _load(self, graph: GraphName) -> Engine:
-        return open_engine(
-            self.bundle,
-            graph,
-            backend=self.backend,
-            precision=self.options.precision,
-            threads=self.options.threads,
         )
 
 

@@ -12,9 +12,11 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from emorec_calib.collect import CalibrationClip, collect, masked_feeds, media_clips
+from emorec_calib.collect import CalibrationClip, Collection, collect, masked_feeds, media_clips
 from emorec_calib.errors import CalibrationError
 from emorec_calib.observe import ObservingEngine, watched_tensors
+from emorec_calib.observers import METHODS
+from emorec_calib.partial import partial_path, put_aside, take_up
 from emorec_calib.sanity import Witness
 from emorec_export.graphs import write_graph
 from emorec_rt.engines.ort import OrtEngine
@@ -62,9 +64,49 @@ def test_ranges_of_every_product(graphs: Graphs, drawn: list[list[MediaItem]]) -
     assert again == ranges
 
 
+def test_channels_agree_with_the_ranges(graphs: Graphs, drawn: list[list[MediaItem]]) -> None:
+    ranges = collect(graphs, SPEC, len(LABELS), _clips(drawn), source="generated")
+    for name, graph in ranges.graphs.items():
+        model = onnx.load(graphs[name])
+        assert set(graph.channels) == set(watched_tensors(model, frozenset({"MatMul", "Gemm"})))
+        for tensor, magnitudes in graph.channels.items():
+            assert max(magnitudes) == pytest.approx(graph.tensors[tensor].magnitude, rel=1e-5)
+
+
+@pytest.mark.parametrize("method", ["max", "entropy"])
+def test_a_killed_collection_goes_on(
+    method: str, graphs: Graphs, drawn: list[list[MediaItem]], tmp_path: Path
+) -> None:
+    def clips() -> list[CalibrationClip]:
+        return [CalibrationClip(f"{i}.mp4", items, identity=f"id{i}") for i, items in enumerate(drawn)]
+
+    def new() -> Collection:
+        return Collection(graphs, SPEC, len(LABELS), method)
+
+    path = partial_path(tmp_path / "ranges.json")
+    whole, killed, resumed = new(), new(), new()
+    for clip in clips():
+        whole.add(clip)
+    for clip in clips()[:2]:
+        killed.add(clip)
+        put_aside(killed, path)
+    assert take_up(resumed, path, {"id0", "id1", "id2"}) == "going on after 2 clips that were done before"
+    resumed.add(clips()[2])
+    assert resumed.ranges("media") == whole.ranges("media")
+
+    refused = new()
+    assert "clips that are not asked for" in take_up(refused, path, {"id1", "id2"})
+    other = Collection(graphs, SPEC, len(LABELS), "percentile")
+    assert "another method" in take_up(other, path, {"id0", "id1"})
+    path.write_bytes(path.read_bytes()[:1000])
+    assert "damaged" in take_up(refused, path, {"id0", "id1"})
+    assert refused.progress.clips == []
+    assert take_up(refused, tmp_path / "absent", set()) == ""
+
+
 def test_an_observed_graph_answers_as_it_did(graphs: Graphs) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
-    watched = ObservingEngine(graphs["vision"], *TENSORS["vision"], "minmax")
+    watched = ObservingEngine(graphs["vision"], *TENSORS["vision"], "max")
     plain = OrtEngine(graphs["vision"], *TENSORS["vision"])
     feeds = {"frames": frames}
     expected, actual = plain.run(feeds)["embeddings"], watched.run(feeds)["embeddings"]
@@ -163,6 +205,17 @@ def test_program_errors(arguments: list[str], code: int, message: str, tmp_path:
     assert result.returncode == code
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_the_program_offers_every_method(tmp_path: Path) -> None:
+    shown = subprocess.run(
+        [sys.executable, str(PROGRAM), "--help"],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert f"[{'|'.join(METHODS)}]" in shown
 
 
 def test_frames_without_sound_are_refused(graphs: Graphs, drawn: list[list[MediaItem]]) -> None:

@@ -15,7 +15,7 @@ from fakes import preprocessing
 SPEC = preprocessing()
 HASH = "a" * 64
 RANGES = Ranges(
-    method="minmax",
+    method="max",
     source="media",
     clips=("a.mp4",),
     data_sha256="b" * 64,

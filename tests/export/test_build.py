@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -9,7 +10,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
+import onnx
 import pytest
 
 from emorec_calib import ranges as ranges_file
@@ -17,14 +20,22 @@ from emorec_calib.errors import CalibrationError
 from emorec_export import build as build_module
 from emorec_export.build import Console, Request, build
 from emorec_export.graphs import ExportError
+from emorec_export.page import PAGE_FILE_NAME
+from emorec_export.quantize import count_quantized
+from emorec_export.recipe import RECIPES
+from emorec_export.report import Report
+from emorec_export.sensitivity import Bench
+from emorec_export.variants import ORDER, wanted
 from emorec_rt.bundle import open_bundle
 from emorec_rt.engines import open_engine
 from emorec_rt.errors import UsageError
-from emorec_rt.manifest import GRAPH_NAMES
+from emorec_rt.manifest import GRAPH_NAMES, GraphName
 from emorec_train.model.checkpoint import Checkpoint
 from tiny_model import CONFIG, LABELS, tiny_graphs
 
 PROGRAM = Path(__file__).parents[2] / "export" / "build_engine.py"
+PRECISIONS = wanted(fp16=True, int8=True, fp8=True)
+INT8 = wanted(int8=True)
 QUICK = {"calibration_clips": 3, "test_clips": 1, "max_drop": 1.0}
 
 
@@ -48,7 +59,11 @@ def exported_before(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def bundle_folder(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("engines") / "tiny"
-    build(checkpoint, Request(out=out, name="tiny", int8=True, notice="a test", **QUICK), Lines().console())
+    build(
+        checkpoint,
+        Request(out=out, name="tiny", precisions=PRECISIONS, notice="a test", **QUICK),
+        Lines().console(),
+    )
     return out
 
 
@@ -58,7 +73,7 @@ def test_the_runtime_takes_it(bundle_folder: Path) -> None:
     assert bundle.manifest.preprocessing == CONFIG.preprocessing
     assert bundle.manifest.notice == "a test"
     for name in GRAPH_NAMES:
-        for precision in ("fp32", "int8"):
+        for precision in ORDER:
             engine = open_engine(bundle, name, precision=precision, threads=1)
             feeds = {spec.name: np.zeros((2, *spec.shape[1:]), spec.dtype) for spec in engine.inputs}
             assert all(np.isfinite(values).all() for values in engine.run(feeds).values())
@@ -72,13 +87,62 @@ def test_it_says_how_it_came_about(bundle_folder: Path) -> None:
     chain = manifest.parity["variants"]["int8"]["chain"]
     assert 0.9 <= chain["label_agreement"] <= 1.0
     graphs = manifest.parity["variants"]["int8"]["graphs"]
-    assert all(graphs[name]["quantized_layers"] > 0 for name in GRAPH_NAMES)
+    assert all(0 < graphs[name]["quantized_layers"] < graphs[name]["products"] for name in GRAPH_NAMES)
+    assert set(manifest.parity["variants"]) == {"fp32", *RECIPES}
+    assert manifest.parity["variants"]["fp16"]["chain"]["label_agreement"] >= 0.99
+    assert manifest.parity["engine"].startswith("onnxruntime")
     assert manifest.parity["variants"]["fp32"]["chain"]["label_agreement"] == 1.0
+
+
+def test_the_page_lies_beside_it_and_needs_nothing(bundle_folder: Path) -> None:
+    text = (bundle_folder / PAGE_FILE_NAME).read_text(encoding="utf-8")
+    assert all(precision in text for precision in ORDER)
+    assert "http" not in text
+    assert "<script" not in text
+
+
+def test_the_best_mix_leaves_out_the_most_sensitive(
+    checkpoint: Checkpoint, bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpatched = Bench.open
+
+    def opened(bench: Bench, name: GraphName, model: onnx.ModelProto, scratch: Path) -> Any:
+        engine: Any = unpatched(bench, name, model, scratch)
+        engine.quantized = count_quantized(model)
+        return engine
+
+    def drop(_: Bench, engines: Any) -> float:
+        """As if five layers in INT8 were fine, and six too many."""
+        return 1.0 if sum(engine.quantized for engine in engines.values()) > 5 else 0.0
+
+    monkeypatch.setattr(Bench, "open", opened)
+    monkeypatch.setattr(Bench, "drop", drop)
+    request = Request(
+        out=tmp_path / "mixed",
+        name="mixed",
+        precisions=INT8,
+        auto_mixed=True,
+        ranges=bundle_folder / ranges_file.FILE_NAME,
+        **QUICK | {"max_drop": 0.5},
+    )
+    build(checkpoint, request, Lines().console())
+    manifest = open_bundle(tmp_path / "mixed").manifest
+    layers = msgspec.convert(manifest.parity, Report).sensitivity
+    divergences = [layer.divergence for layer in layers]
+    assert divergences == sorted(divergences, reverse=True)
+    assert max(divergences) > 0
+    assert all(0.9 < layer.cosine <= 1.0 for layer in layers)
+    assert [layer.quantized for layer in layers] == [False] * (len(layers) - 5) + [True] * 5
+    graphs = manifest.parity["variants"]["int8"]["graphs"]
+    assert sum(graphs[name]["quantized_layers"] for name in GRAPH_NAMES) == 5
+    assert layers[0].layer in (tmp_path / "mixed" / PAGE_FILE_NAME).read_text(encoding="utf-8")
 
 
 def test_its_ranges_serve_again(checkpoint: Checkpoint, bundle_folder: Path, tmp_path: Path) -> None:
     ranges = bundle_folder / ranges_file.FILE_NAME
-    request = Request(out=tmp_path / "again", name="again", int8=True, ranges=ranges, **QUICK)
+    request = Request(
+        out=tmp_path / "again", name="again", precisions=("fp32", "int8"), ranges=ranges, **QUICK
+    )
     lines = Lines()
     build(checkpoint, request, lines.console())
     assert not any(line.startswith("calibrate") for line in lines)
@@ -93,15 +157,15 @@ def test_stale_ranges_leave_nothing(checkpoint: Checkpoint, bundle_folder: Path,
     graphs["audio"] = build_module.ranges_file.GraphRanges(graph_sha256="0" * 64, samples=1, tensors={})
     stale = tmp_path / "stale.json"
     ranges_file.dump(_replaced(ranges, graphs=graphs), stale)
-    request = Request(out=tmp_path / "out" / "x", name="x", int8=True, ranges=stale, **QUICK)
+    request = Request(
+        out=tmp_path / "out" / "x", name="x", precisions=("fp32", "int8"), ranges=stale, **QUICK
+    )
     with pytest.raises(CalibrationError, match="stale: they were collected on another audio graph"):
         build(checkpoint, request, Lines().console())
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def _replaced(ranges: ranges_file.Ranges, **fields: Any) -> ranges_file.Ranges:
-    import msgspec
-
     return msgspec.structs.replace(ranges, **fields)
 
 
@@ -118,10 +182,6 @@ def test_too_much_loss_leaves_nothing(
 
 
 def test_a_checkpoint_of_recordings_asks_for_ranges(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    import dataclasses
-
-    import msgspec
-
     record = msgspec.structs.replace(checkpoint.training, clips={"test": ["interview.mp4"]})
     foreign = dataclasses.replace(checkpoint, training=record)
     with pytest.raises(UsageError, match="records no generated test clips"):
@@ -143,6 +203,8 @@ def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     [
         (["--checkpoint", "{empty}"], 1, "run train/run.py"),
         (["--calib", "ranges.json"], 2, "add --int8"),
+        (["--auto-mixed", "--fp8"], 2, "add --int8"),
+        (["--int4"], 2, "--int4"),
         (["--max-drop", "2"], 2, "--max-drop"),
         (["--nonsense"], 2, "--nonsense"),
     ],

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 from open_clip.modified_resnet import AttentionPool2d
+from timm.layers.attention import Attention as TimmAttention
+from timm.models.fastvit import Attention as FastVitAttention
 from torch import nn
 from torch.nn.utils import parametrize
 from transformers import Wav2Vec2Config
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2Attention
 
-from emorec_export.eager import EagerAttention, EagerPool, plain
+from emorec_export.eager import EagerAttention, EagerPool, TokenAttention, plain
 from emorec_rt.signal import chunk_samples
 from emorec_train.model.build import Models
 
@@ -40,6 +42,23 @@ def test_transformers_attention(shape: tuple[int, int, int]) -> None:
     eager = _inside(attention)
     assert isinstance(eager, EagerAttention)
     torch.testing.assert_close(eager(x)[0], attention(x)[0])
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(("kind", "shape"), [(FastVitAttention, (3, 12, 2, 3)), (TimmAttention, (3, 7, 12))])
+def test_timm_attention(kind: type[nn.Module], shape: tuple[int, ...], bias: bool) -> None:
+    torch.manual_seed(0)
+    size = {"head_dim": 4} if kind is FastVitAttention else {"num_heads": 3}
+    attention = kind(12, **size, qkv_bias=bias).eval()
+    x = torch.randn(shape)
+    eager = _inside(attention)
+    assert isinstance(eager, TokenAttention)
+    torch.testing.assert_close(eager(x), attention(x))
+
+
+def test_timm_attention_with_more_inside_is_left_alone() -> None:
+    attention = TimmAttention(12, 3, qk_norm=True, norm_layer=nn.LayerNorm).eval()
+    assert isinstance(_inside(attention), TimmAttention)
 
 
 def test_the_original_stays_as_it_was(models: Models) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,9 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from emorec_export.eager import plain
 from emorec_export.graphs import OPSET, ExportError, check_graph, export_graph, write_graph
+from emorec_export.quantize import candidates
+from emorec_export.recipe import EXCLUDED, RECIPES
 from emorec_rt.engines.ort import OrtEngine
-from emorec_rt.manifest import GRAPH_NAMES, GraphName, TensorSpec, expected_tensors
+from emorec_rt.manifest import GRAPH_NAMES, GraphName, TensorSpec, Vision, expected_tensors
 from emorec_train.features import TorchEngine
 from emorec_train.model.build import Models, build_models
 from emorec_train.model.config import VisionConfig
@@ -164,6 +169,71 @@ def test_resnet_tower(tmp_path: Path) -> None:
     expected = TorchEngine(encoder, "vision", CONFIG.preprocessing).run(feeds)["embeddings"]
     actual = OrtEngine(tmp_path / "resnet.onnx", *TENSORS["vision"]).run(feeds)["embeddings"]
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=TOLERANCE)
+
+
+def test_timm_tower(tmp_path: Path) -> None:
+    """A small FastViT as in MobileCLIP: training branches folded, attention with its scale on the queries."""
+    spec = msgspec.structs.replace(
+        CONFIG.preprocessing,
+        vision=msgspec.structs.replace(CONFIG.preprocessing.vision, crop_size=64, embedding_dim=16),
+    )
+    encoder = _mobileclip(spec.vision)
+    model = export_graph("vision", encoder, spec, len(LABELS))
+    kinds = [node.op_type for node in model.graph.node]
+    convolutions = _convolutions(plain(encoder))
+    assert kinds.count("Conv") == convolutions < _convolutions(encoder)
+    assert kinds.count("BatchNormalization") == 1, "the attention block's, which follows no convolution"
+    assert "Shape" not in kinds
+    attention = "visual.trunk.stages.3.blocks.0.token_mixer.attention"
+    names = {node.name for node in model.graph.node}
+    assert f"{attention}.joint/MatMul" in names
+    assert f"{attention}/Mul" not in names, "the scale is in the queries' weights"
+    quantised = candidates(model, RECIPES["int8-fp16"])
+    assert f"{attention}.joint/MatMul" in quantised
+    assert "visual.trunk.stages.0.blocks.0.mlp.fc1/Conv" in quantised
+    kept = {pattern for pattern in EXCLUDED if "trunk" in pattern}
+    assert len(kept) == 3
+    for pattern in kept:
+        assert fnmatch.filter(names, pattern), "every exception meets a node"
+        assert not fnmatch.filter(quantised, pattern)
+    write_graph(model, tmp_path / "mobileclip.onnx")
+    tensors = expected_tensors(spec, len(LABELS))["vision"]
+    feeds = _feeds(tensors[0], 3)
+    expected = TorchEngine(encoder, "vision", spec).run(feeds)["embeddings"]
+    assert np.abs(expected - expected[:1]).max() > 1e-2 * np.abs(expected).max(), "it looks at the frames"
+    actual = OrtEngine(tmp_path / "mobileclip.onnx", *tensors).run(feeds)["embeddings"]
+    np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=TOLERANCE * np.abs(expected).max())
+
+
+def _mobileclip(spec: Vision) -> VisionEncoder:
+    from timm.models.fastvit import FastVit, RepConditionalPosEnc
+
+    torch.manual_seed(0)
+    small = VisionConfig(image_size=64, width=8, layers=(1, 1, 1, 1), heads=4, embed_dim=16)
+    encoder = VisionEncoder(small, spec)
+    encoder.visual = nn.Sequential()
+    encoder.visual.trunk = FastVit(
+        layers=(1, 1, 1, 1),
+        embed_dims=(8, 16, 32, 64),
+        mlp_ratios=(3, 3, 3, 3),
+        se_downsamples=(False, False, True, True),
+        pos_embs=(None, None, None, partial(RepConditionalPosEnc, spatial_shape=(7, 7))),
+        token_mixers=("repmixer", "repmixer", "repmixer", "attention"),
+        lkc_use_act=True,
+        num_classes=16,
+        layer_scale_init_value=0.5,
+    )
+    for part in encoder.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            for tensor in (part.weight, part.bias, part.running_mean, part.running_var):
+                nn.init.uniform_(tensor, 0.5, 1.5)
+        elif isinstance(part, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(part.weight)
+    return encoder.eval()
+
+
+def _convolutions(module: nn.Module) -> int:
+    return sum(isinstance(part, nn.Conv2d) for part in module.modules())
 
 
 def test_full_size_encoders(tmp_path: Path) -> None:

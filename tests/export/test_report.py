@@ -17,6 +17,7 @@ def _report(precision: Precision, *, error: float = 0.0, bad: int = 0, change: f
         magnitude=5.0,
         non_finite=bad,
         quantized_layers=3,
+        products=9,
         size_bytes=1_000_000,
         latency_batch=16,
         latency_ms=2.0,

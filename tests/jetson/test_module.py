@@ -34,6 +34,9 @@ def test_module_is_read(orin: Path) -> None:
     text = describe(module, plan_memory(module.memory.total_mib))
     assert "TensorRT 10.3" in text
     assert "plan: fp16, batch 16, workspace 512 MiB" in text
+    assert text.rstrip().endswith(
+        "build: emorec-rt build BUNDLE --precision fp16 --max-batch 16 --workspace 512"
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import click
 
 from emorec_rt import __version__
 from emorec_rt.cli.bench import bench
+from emorec_rt.cli.build import build
 from emorec_rt.cli.console import say
 from emorec_rt.cli.doctor import doctor
 from emorec_rt.cli.info import info
@@ -39,7 +40,7 @@ def cli() -> None:
     """Emotions over time from video with sound; a file that is named like a command is written ``./name``."""
 
 
-for command in (run, info, doctor, bench):
+for command in (run, info, doctor, bench, build):
     cli.add_command(command)
 
 

@@ -11,7 +11,9 @@ import click
 @click.argument("video", type=click.Path(path_type=Path))
 @click.option("--bundle", type=click.Path(path_type=Path), help="Folder from export/build_engine.py.")
 @click.option("--backend", default="auto", show_default=True, help="Inference library.")
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Variant to run.")
+@click.option(
+    "--precision", type=click.Choice(["fp32", "fp16", "int8", "int8-fp16", "fp8"]), help="Variant to run."
+)
 @click.option("--threads", type=click.IntRange(min=1), help="Inference threads.")
 @click.option("--batch-size", type=click.IntRange(1, 1024), default=16, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")

@@ -14,8 +14,8 @@ def doctor() -> None:
 
     findings = examine()
     for finding in findings:
-        click.echo(f"{MARKS[finding.state]:8}{finding.name:24}{finding.detail}")
+        click.echo(f"{MARKS[finding.state]:8}{finding.name:30}{finding.detail}")
         if finding.fix:
-            click.echo(f"{'':32}add it with: {finding.fix}")
+            click.echo(f"{'':38}add it with: {finding.fix}")
     if any(finding.state == "missing" for finding in findings):
         raise SystemExit(1)

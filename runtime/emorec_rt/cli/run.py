@@ -65,8 +65,15 @@ EXIT_READER_GONE = 128 + 13
 )
 @click.option("--face-model", type=click.Path(path_type=Path), help="Another YuNet ONNX file.")
 @click.option(
+    "--backend",
+    default="auto",
+    show_default=True,
+    help="Inference library: tensorrt, onnxruntime-cuda, openvino, onnxruntime; auto takes the fastest that "
+    "works here, and says which. By name only: onnxruntime-tensorrt, torch-tensorrt.",
+)
+@click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16", "int8"]),
+    type=click.Choice(["fp32", "fp16", "int8", "int8-fp16", "fp8"]),
     help="Variant to run.  [default: the bundle's]",
 )
 @click.option(
@@ -83,8 +90,9 @@ def run(
     format_names: tuple[str, ...],
     min_segment: float,
     bundle: Path | None,
-    faces: str,
+    face: str,
     face_model: Path | None,
+    backend: str,
     precision: str | None,
     threads: int | None,
     batch_size: int,
@@ -104,6 +112,7 @@ def run(
     emorec-rt recordings/ --out-dir results --format jsonl --format svg
     """  # noqa: D301 - click reads the \b
     from emorec_rt.bundle import open_bundle
+    from emorec_rt.engines import AUTO
     from emorec_rt.inputs import plan
     from emorec_rt.recognizer import Options, Recognizer
     from emorec_rt.session import Session
@@ -111,16 +120,19 @@ def run(
 
     jobs = plan(inputs, outs, out_dir, format_names)
     options = Options(
+        backend=backend,
         precision=precision,  # type: ignore[arg-type]  # click.Choice has checked the three literals
         threads=threads,
         batch_size=batch_size,
-        faces=faces,  # type: ignore[arg-type]
+        faces=face,  # type: ignore[arg-type]
         face_model=face_model,
     )
     opened = open_bundle(bundle)
     if opened.manifest.notice and not quiet:
         say(f"note: {opened.manifest.notice}")
     recognizer = Recognizer(opened, options)
+    if backend == AUTO and not quiet:
+        say(f"note: backend {recognizer.backend}")
     session = Session(recognizer, jobs, complain=say, min_segment_seconds=min_segment)
     signal.signal(signal.SIGTERM, _leave)
     if any(is_address(job.source) for job in jobs):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Final
 
 from emorec_rt.bundle import Bundle
 from emorec_rt.engines.base import Engine
-from emorec_rt.errors import BackendUnavailableError, UsageError
-from emorec_rt.manifest import Graph, GraphName, Precision
+from emorec_rt.errors import BackendUnavailableError, BundleError, EngineError, NoGpuError, UsageError
+from emorec_rt.manifest import GRAPH_NAMES, Graph, GraphName, Precision
 
 AUTO: Final = "auto"
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +25,14 @@ class Backend:
 
     Attributes:
         open: Loads a graph: file, its manifest entry, threads.
-        works: Whether ``auto`` may choose it on this machine.
+        unavailable: Why it can't run on this machine, in one line; ``None`` when it can. Quick where it
+            can't: nothing large is loaded before the driver has been asked for a GPU.
+        automatic: Whether ``auto`` may choose it.
     """
 
     open: Callable[[Path, Graph, int | None], Engine]
-    works: Callable[[], bool]
+    unavailable: Callable[[], str | None]
+    automatic: bool = True
 
 
 def _onnxruntime(path: Path, graph: Graph, threads: int | None) -> Engine:
@@ -48,20 +53,63 @@ def _tensorrt(path: Path, graph: Graph, threads: int | None) -> Engine:  # noqa:
     return open_tensorrt(path, graph)
 
 
-def _tensorrt_works() -> bool:
+def _torch_tensorrt(path: Path, graph: Graph, threads: int | None) -> Engine:  # noqa: ARG001
+    from emorec_rt.engines.torch_tensorrt import open_torch_tensorrt
+
+    return open_torch_tensorrt(path, graph)
+
+
+def _onnxruntime_cuda(path: Path, graph: Graph, threads: int | None) -> Engine:
+    from emorec_rt.engines.ort_gpu import open_cuda
+
+    return open_cuda(path, graph, threads)
+
+
+def _onnxruntime_tensorrt(path: Path, graph: Graph, threads: int | None) -> Engine:
+    from emorec_rt.engines.ort_gpu import open_tensorrt_provider
+
+    return open_tensorrt_provider(path, graph, threads)
+
+
+def _tensorrt_unavailable() -> str | None:
+    from emorec_rt.engines.nvidia import no_gpu
     from emorec_rt.engines.tensorrt import unavailable
 
-    return _installed("tensorrt") and unavailable() is None
+    # Where it is not installed, that is the more useful line; where it is, loading it for nothing takes long.
+    if importlib.util.find_spec("tensorrt") is not None and (reason := no_gpu()):
+        return str(NoGpuError(reason))
+    return unavailable()
 
 
-def _installed(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
+def _torch_tensorrt_unavailable() -> str | None:
+    from emorec_rt.engines.torch_tensorrt import unavailable
+
+    return unavailable()
+
+
+def _provider_unavailable(backend: str) -> str | None:
+    from emorec_rt.engines.ort_providers import unavailable
+
+    return unavailable(backend)
+
+
+def _not_installed(module: str, extra: str) -> str | None:
+    if importlib.util.find_spec(module) is None:
+        return str(BackendUnavailableError(module, module, f"pip install 'emorec[{extra}]'"))
+    return None
 
 
 BACKENDS: Final[dict[str, Backend]] = {
-    "tensorrt": Backend(_tensorrt, _tensorrt_works),
-    "openvino": Backend(_openvino, partial(_installed, "openvino")),
-    "onnxruntime": Backend(_onnxruntime, partial(_installed, "onnxruntime")),
+    "tensorrt": Backend(_tensorrt, _tensorrt_unavailable),
+    # By name only: it needs programs that were compiled on this machine, and torch.
+    "torch-tensorrt": Backend(_torch_tensorrt, _torch_tensorrt_unavailable, automatic=False),
+    # By name only: it builds for minutes, and nothing compares what it has built.
+    "onnxruntime-tensorrt": Backend(
+        _onnxruntime_tensorrt, partial(_provider_unavailable, "onnxruntime-tensorrt"), automatic=False
+    ),
+    "onnxruntime-cuda": Backend(_onnxruntime_cuda, partial(_provider_unavailable, "onnxruntime-cuda")),
+    "openvino": Backend(_openvino, partial(_not_installed, "openvino", "openvino")),
+    "onnxruntime": Backend(_onnxruntime, partial(_not_installed, "onnxruntime", "cpu")),
 }
 """By name, fastest first: ``auto`` takes the first that works on this machine."""
 
@@ -73,14 +121,23 @@ def choose_backend(name: str = AUTO) -> str:
         UsageError: No backend has this name.
         BackendUnavailableError: ``auto``, and no library is installed at all.
     """
+    return next(_candidates(name))
+
+
+def _candidates(name: str) -> Iterator[str]:
+    """The backends to try, best first; at least one."""
     if name in BACKENDS:
-        return name
+        yield name
+        return
     if name != AUTO:
         raise UsageError(f"unknown backend {name}; there are {AUTO}, {', '.join(BACKENDS)}")
+    found = False
     for candidate, backend in BACKENDS.items():
-        if backend.works():
-            return candidate
-    raise BackendUnavailableError(AUTO, "an inference library", "pip install 'emorec[cpu]'")
+        if backend.automatic and backend.unavailable() is None:
+            found = True
+            yield candidate
+    if not found:
+        raise BackendUnavailableError(AUTO, "an inference library", "pip install 'emorec[cpu]'")
 
 
 def open_engine(
@@ -105,5 +162,39 @@ def open_engine(
         BundleError: The file is missing or has changed.
         BackendUnavailableError: The library is not installed.
     """
-    path = bundle.graph_file(graph, precision or bundle.manifest.precision)
-    return BACKENDS[choose_backend(backend)].open(path, bundle.manifest.graphs[graph], threads)
+    return open_engines(bundle, (graph,), backend=backend, precision=precision, threads=threads)[1][graph]
+
+
+def open_engines(
+    bundle: Bundle,
+    graphs: Iterable[GraphName] = GRAPH_NAMES,
+    *,
+    backend: str = AUTO,
+    precision: Precision | None = None,
+    threads: int | None = None,
+) -> tuple[str, dict[GraphName, Engine]]:
+    """Load several graphs of a bundle in one backend.
+
+    ``auto`` takes the fastest backend that works here and loads all of them; what it passes over for an
+    error, a line in the log tells. Arguments are those of ``open_engine``.
+
+    Returns:
+        The backend's name, and the engines.
+
+    Raises:
+        As for ``open_engine``.
+    """
+    paths = {name: bundle.graph_file(name, precision or bundle.manifest.precision) for name in graphs}
+    reason: BundleError | EngineError | BackendUnavailableError | None = None
+    for candidate in _candidates(backend):
+        if reason is not None:
+            _logger.warning("%s instead, because: %s", candidate, reason)
+        try:
+            return candidate, {
+                name: BACKENDS[candidate].open(path, bundle.manifest.graphs[name], threads)
+                for name, path in paths.items()
+            }
+        except (BundleError, EngineError, BackendUnavailableError) as error:
+            reason = error
+    assert reason is not None  # noqa: S101 - there is at least one candidate
+    raise reason

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from numpy.typing import NDArray
 
-from emorec_rt.errors import EngineError
+from emorec_rt.errors import EngineError, OutOfMemoryError
 from emorec_rt.manifest import TensorSpec
 
 Tensors = Mapping[str, NDArray[Any]]
+
+_OUT_OF_MEMORY: Final = (
+    "out of memory",
+    "outofmemory",
+    "memoryallocation",
+    "insufficient memory",
+    "failed to allocate memory",
+    "alloc_failed",
+    "std::bad_alloc",
+)
+"""Signs of a full memory in what CUDA, TensorRT, cuBLAS, ONNX Runtime, OpenVINO and PyTorch say."""
 
 
 class Engine(Protocol):
@@ -52,3 +63,29 @@ def check_feeds(inputs: tuple[TensorSpec, ...], feeds: Tensors) -> None:
                 f"input {spec.name}: expected {spec.dtype}{list(spec.shape)}, "
                 f"got {array.dtype.name}{list(array.shape)}"
             )
+
+
+def common_batch(feeds: Tensors) -> int:
+    """The batch that all inputs share.
+
+    Raises:
+        EngineError: They don't.
+    """
+    sizes = {name: len(array) for name, array in feeds.items()}
+    if len(set(sizes.values())) != 1:
+        raise EngineError(f"the inputs' batches differ: {sizes}")
+    return next(iter(sizes.values()))
+
+
+def engine_error(what: str, detail: str, advice: str) -> EngineError:
+    """The error for a library's complaint; a full memory gets its own class.
+
+    Args:
+        what: What was being done, to what.
+        detail: What the library said; may be empty.
+        advice: What to do about it; empty when there is nothing to say.
+    """
+    if any(sign in detail.lower() for sign in _OUT_OF_MEMORY):
+        return OutOfMemoryError(f"{what}: the memory is full ({detail}); take a smaller batch")
+    text = f"{what}: {detail or 'the library gave no reason'}"
+    return EngineError(f"{text}; {advice}" if advice else text)

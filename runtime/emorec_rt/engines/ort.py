@@ -1,20 +1,25 @@
-"""ONNX Runtime on the CPU. All of its options are set in this file."""
+"""ONNX Runtime on the CPU, and what its GPU providers share with that. Session options are set here alone."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emorec_rt.engines.base import Tensors, check_feeds
-from emorec_rt.errors import BackendUnavailableError, BundleError, EngineError
+from emorec_rt.engines.base import Tensors, check_feeds, engine_error
+from emorec_rt.errors import BackendUnavailableError, BundleError
 from emorec_rt.manifest import TensorSpec
 
 _FATAL_ONLY: Final = 4
 """Severity of what ONNX Runtime may write to stderr itself; its errors arrive as exceptions anyway."""
+
+Provider = tuple[str, dict[str, str]]
+"""An execution provider's name, and its options."""
+CPU: Final[Provider] = ("CPUExecutionProvider", {})
 
 _DTYPES: Final = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
@@ -42,20 +47,12 @@ class OrtEngine:
         *,
         threads: int | None = None,
     ) -> None:
-        ort = _import()
         self.inputs = inputs
         self.outputs = outputs
         self._path = Path(path)
-        self._errors = _error_classes()
+        self._errors = error_classes()
         self._output_names = [spec.name for spec in outputs]
-        try:
-            self._session = ort.InferenceSession(
-                os.fspath(path), session_options(threads), providers=["CPUExecutionProvider"]
-            )
-        except self._errors as error:
-            raise EngineError(f"{path}: onnxruntime can't load it: {error}") from error
-        _check_signature(self._path, "input", inputs, self._session.get_inputs())
-        _check_signature(self._path, "output", outputs, self._session.get_outputs())
+        self._session = open_session(self._path, inputs, outputs, threads=threads)
 
     def run(self, feeds: Tensors) -> dict[str, NDArray[Any]]:
         """Run one batch; see ``Engine.run``."""
@@ -63,8 +60,43 @@ class OrtEngine:
         try:
             results = self._session.run(self._output_names, dict(feeds))
         except self._errors as error:
-            raise EngineError(f"{self._path}: onnxruntime failed: {error}") from error
+            raise engine_error(f"{self._path}: onnxruntime failed", str(error), "") from error
         return dict(zip(self._output_names, map(np.asarray, results), strict=True))
+
+
+def open_session(
+    path: Path,
+    inputs: tuple[TensorSpec, ...],
+    outputs: tuple[TensorSpec, ...],
+    *,
+    threads: int | None = None,
+    providers: Sequence[Provider] = (CPU,),
+) -> Any:
+    """An ``onnxruntime.InferenceSession`` whose tensors are the manifest's.
+
+    Args:
+        path: The ONNX file.
+        inputs: What the manifest says goes in.
+        outputs: What the manifest says comes out.
+        threads: As for ``OrtEngine``.
+        providers: What runs the nodes, first choice first.
+
+    Raises:
+        BackendUnavailableError: onnxruntime is not installed.
+        EngineError: The file can't be loaded.
+        BundleError: The graph's inputs or outputs are not the manifest's.
+    """
+    ort = import_onnxruntime()
+    try:
+        # Without enable_fallback=0 a failure is printed, and the session quietly made without a GPU.
+        session = ort.InferenceSession(
+            os.fspath(path), session_options(threads), providers=list(providers), enable_fallback=0
+        )
+    except error_classes() as error:
+        raise engine_error(f"{path}: onnxruntime can't load it", str(error), "") from error
+    _check_signature(path, "input", inputs, session.get_inputs())
+    _check_signature(path, "output", outputs, session.get_outputs())
+    return session
 
 
 def session_options(threads: int | None = None) -> Any:
@@ -73,7 +105,7 @@ def session_options(threads: int | None = None) -> Any:
     Args:
         threads: As for ``OrtEngine``.
     """
-    ort = _import()
+    ort = import_onnxruntime()
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
@@ -86,7 +118,12 @@ def session_options(threads: int | None = None) -> Any:
     return options
 
 
-def _import() -> Any:
+def import_onnxruntime() -> Any:
+    """The module, without its own messages and telemetry.
+
+    Raises:
+        BackendUnavailableError: It is not installed.
+    """
     try:
         import onnxruntime
     except ImportError as error:
@@ -96,7 +133,7 @@ def _import() -> Any:
     return onnxruntime
 
 
-def _error_classes() -> tuple[type[Exception], ...]:
+def error_classes() -> tuple[type[Exception], ...]:
     """ONNX Runtime's exceptions share no base of their own, so they are listed."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emorec_rt.engines.base import Tensors, check_feeds
+from emorec_rt.engines.base import Tensors, check_feeds, engine_error
 from emorec_rt.errors import BackendUnavailableError, BundleError, EngineError
 from emorec_rt.manifest import TensorSpec
 
@@ -51,7 +51,7 @@ class OpenVinoEngine:
         try:
             results = self._request.infer(dict(feeds), share_inputs=True)
         except RuntimeError as error:
-            raise EngineError(f"OpenVINO failed: {error}") from error
+            raise engine_error("OpenVINO failed", str(error), "") from error
         return {spec.name: np.array(results[spec.name]) for spec in self.outputs}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +11,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from emorec_rt.bundle import sha256_of
-from emorec_rt.engines.tensorrt import api, cuda, memory, unavailable
+from emorec_rt.engines.tensorrt import api, cuda, memory
 from emorec_rt.engines.tensorrt.cuda import Device
 from emorec_rt.manifest import Graph, TensorSpec, Variant
+from gpu import need
 from simulated_cuda import SimulatedCuda
 
 INPUT = TensorSpec(name="frames", dtype="uint8", shape=(-1, 6))
@@ -47,10 +47,7 @@ def jetson() -> Device:
 @pytest.fixture
 def gpu() -> None:
     """A GPU with TensorRT and the CUDA bindings, or a skip that says what is missing."""
-    if reason := unavailable():
-        if os.environ.get("EMOREC_REQUIRE_GPU"):
-            pytest.fail(reason)
-        pytest.skip(f"{reason}; EMOREC_REQUIRE_GPU=1 makes this a failure")
+    need("tensorrt")
 
 
 @pytest.fixture

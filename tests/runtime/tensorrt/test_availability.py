@@ -13,8 +13,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from emorec_rt.engines.tensorrt import NoGpuError, api, cuda, current_device, unavailable
-from emorec_rt.errors import BackendUnavailableError, EngineError
+from emorec_rt.engines.tensorrt import api, cuda, current_device, unavailable
+from emorec_rt.errors import BackendUnavailableError, EngineError, NoGpuError
 from simulated_cuda import SimulatedCuda
 
 

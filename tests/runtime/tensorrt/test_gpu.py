@@ -18,13 +18,12 @@ from emorec_rt.engines.tensorrt import (
     BatchRange,
     BuildCancelledError,
     BuildOptions,
-    OutOfMemoryError,
     TensorRTEngine,
     ensure_plan,
     open_tensorrt,
 )
 from emorec_rt.engines.tensorrt.memory import DeviceBuffer
-from emorec_rt.errors import BundleError, EngineError
+from emorec_rt.errors import BundleError, EngineError, OutOfMemoryError
 from emorec_rt.manifest import Graph
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("gpu", "user_cache")]
@@ -86,7 +85,7 @@ def test_an_operator_it_does_not_know_is_named(graph: tuple[Path, Graph]) -> Non
     variant = msgspec.structs.replace(entry.variants["fp32"], sha256=sha256_of(path))
     changed = msgspec.structs.replace(entry, variants={"fp32": variant})
     with pytest.raises(BundleError, match=r"odd.*Nonsense"):
-        ensure_plan(path, changed, options=QUICK, compare=False)
+        ensure_plan(path, changed, options=QUICK, check=False)
 
 
 def test_a_damaged_plan_is_an_error(graph: tuple[Path, Graph]) -> None:

@@ -15,17 +15,23 @@ import pytest
 
 from emorec_rt.engines.ort import OrtEngine
 from emorec_rt.engines.tensorrt import (
+    BatchRange,
     BuildCancelledError,
     BuildOptions,
-    OutOfMemoryError,
-    PlanMismatchError,
     ensure_plan,
     open_tensorrt,
     opening,
 )
 from emorec_rt.engines.tensorrt.cuda import Device
 from emorec_rt.engines.tensorrt.plans import Sidecar
-from emorec_rt.errors import BackendUnavailableError, BundleError, OutputError
+from emorec_rt.errors import (
+    BackendUnavailableError,
+    BundleError,
+    EngineError,
+    MismatchError,
+    OutOfMemoryError,
+    OutputError,
+)
 from emorec_rt.manifest import Graph
 
 
@@ -126,6 +132,59 @@ def test_another_tensorrt_or_gpu_is_built_for(
     assert re.search(reason, caplog.text)
 
 
+def test_a_plan_with_other_options_serves_who_asks_for_none(world: World, graph: tuple[Path, Graph]) -> None:
+    special = BuildOptions(batch=BatchRange(1, 2, 4), workspace_bytes=1 << 20, version_compatible=True)
+    plan = ensure_plan(*graph, options=special)
+    engine: Any = open_tensorrt(*graph)
+    assert len(world.builds) == 1
+    assert (engine.plan, engine.options["host_code"]) == (plan, True)
+    ensure_plan(*graph, options=BuildOptions())
+    assert len(world.builds) == 2
+
+
+@pytest.mark.parametrize(
+    ("compatible", "later", "builds"),
+    [(True, "10.13.3", 1), (False, "10.13.3", 2), (True, "11.4.0", 2), (True, "10.2.9", 2)],
+    ids=["serves a later release", "bound to its release", "not another major", "not an earlier release"],
+)
+def test_a_version_compatible_plan_outlives_its_release(
+    world: World, graph: tuple[Path, Graph], compatible: bool, later: str, builds: int
+) -> None:
+    plan = ensure_plan(*graph, options=BuildOptions(version_compatible=compatible))
+    world.version = later
+    assert (ensure_plan(*graph) == plan) == (builds == 1)
+    assert len(world.builds) == builds
+
+
+def test_a_plan_that_does_not_fit_says_how_to_make_one_that_does(
+    world: World, graph: tuple[Path, Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure_plan(*graph)
+
+    def full(*arguments: Any, **options: Any) -> None:
+        raise OutOfMemoryError("creating an execution context: the memory is full")
+
+    monkeypatch.setattr(opening, "TensorRTEngine", full)
+    with pytest.raises(OutOfMemoryError, match="is full: emorec-rt build --max-batch N"):
+        open_tensorrt(*graph)
+
+
+@pytest.mark.parametrize(("capability", "fits"), [((8, 7), False), ((8, 9), True), ((9, 0), True)])
+def test_fp8_needs_the_hardware(
+    world: World, graph: tuple[Path, Graph], capability: tuple[int, int], fits: bool
+) -> None:
+    path, entry = graph
+    world.device = Device(**{**_fields(world.device), "compute_capability": capability})
+    renamed = path.rename(path.with_name("vision.fp8.onnx"))
+    variant = msgspec.structs.replace(entry.variants["fp32"], file=renamed.name)
+    entry = msgspec.structs.replace(entry, variants={"fp8": variant})
+    if fits:
+        assert ensure_plan(renamed, entry).name == "vision.fp8.plan"
+    else:
+        with pytest.raises(EngineError, match=r"FP8 needs .* 8.9 or later, Orin .* has 8.7; take int8-fp16"):
+            ensure_plan(renamed, entry)
+
+
 def _another(device: Device) -> Device:
     """Its slug is the same, so the folder is; the record tells them apart."""
     return Device(**{**_fields(device), "name": "orin nvgpu"})
@@ -158,7 +217,7 @@ def test_a_plan_that_computes_something_else_is_deleted(
     world: World, graph: tuple[Path, Graph], bend: Callable[[np.ndarray], np.ndarray], reason: str
 ) -> None:
     world.bend = bend
-    with pytest.raises(PlanMismatchError, match=reason):
+    with pytest.raises(MismatchError, match=reason):
         ensure_plan(*graph)
     assert _files(graph[0].parent) == ["vision.fp32.onnx"]
 
@@ -166,21 +225,21 @@ def test_a_plan_that_computes_something_else_is_deleted(
 def test_a_mismatch_only_in_the_third_run_is_seen(world: World, graph: tuple[Path, Graph]) -> None:
     """The third run is the first that comes from a CUDA graph."""
     world.bend = lambda array: array * (0 if len(world.batches) == 3 else 1)
-    with pytest.raises(PlanMismatchError):
+    with pytest.raises(MismatchError):
         ensure_plan(*graph)
 
 
 def test_a_mismatch_leaves_the_old_plan(world: World, graph: tuple[Path, Graph]) -> None:
     plan = ensure_plan(*graph)
     world.bend = lambda array: -array
-    with pytest.raises(PlanMismatchError):
+    with pytest.raises(MismatchError):
         ensure_plan(*graph, rebuild=True)
     assert ensure_plan(*graph) == plan
     assert len(world.builds) == 2
 
 
 def test_the_comparison_can_be_left_out(world: World, graph: tuple[Path, Graph]) -> None:
-    plan = ensure_plan(*graph, compare=False)
+    plan = ensure_plan(*graph, check=False)
     assert world.batches == []
     assert msgspec.json.decode(plan.with_suffix(".json").read_bytes(), type=Sidecar).verification == {}
 

@@ -1,20 +1,14 @@
 """TensorRT 10.3 to 11 on NVIDIA GPUs, Jetson to data centre. Nothing is imported before it is used.
 
-``opening`` finds or builds a plan (``builder``), compares it with its ONNX graph (``verify``), keeps it
-beside the bundle (``plans``) and loads it (``engine``, ``execution``) on buffers and streams of ``memory``
-and ``cuda``.
+``opening`` finds or builds a plan (``builder``), compares it with its ONNX graph, keeps it beside the bundle
+(``plans``) and loads it (``engine``, ``execution``) on buffers and streams of ``memory`` and ``cuda``.
 """
 
 from __future__ import annotations
 
 from emorec_rt.engines.tensorrt.cuda import Device, current_device
 from emorec_rt.engines.tensorrt.engine import TensorRTEngine
-from emorec_rt.engines.tensorrt.errors import (
-    BuildCancelledError,
-    NoGpuError,
-    OutOfMemoryError,
-    PlanMismatchError,
-)
+from emorec_rt.engines.tensorrt.errors import BuildCancelledError
 from emorec_rt.engines.tensorrt.opening import ensure_plan, open_tensorrt
 from emorec_rt.engines.tensorrt.options import BatchRange, BuildOptions
 from emorec_rt.engines.tensorrt.progress import Progress
@@ -24,9 +18,6 @@ __all__ = [
     "BuildCancelledError",
     "BuildOptions",
     "Device",
-    "NoGpuError",
-    "OutOfMemoryError",
-    "PlanMismatchError",
     "Progress",
     "TensorRTEngine",
     "current_device",

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from emorec_rt.engines.base import engine_error
 from emorec_rt.engines.tensorrt.api import CudaRuntime, import_cuda_runtime
-from emorec_rt.engines.tensorrt.errors import NoGpuError, OutOfMemoryError, engine_error
-from emorec_rt.errors import EngineError
+from emorec_rt.errors import EngineError, NoGpuError, OutOfMemoryError
 
 
 def check(result: tuple[Any, ...], what: str) -> Any:
@@ -70,7 +70,12 @@ class Device:
     @property
     def slug(self) -> str:
         """Name and compute capability, fit for a folder: ``nvidia-h200-sm90``."""
-        return f"{re.sub('[^a-z0-9]+', '-', self.name.lower()).strip('-') or 'gpu'}-sm{self.sm}"
+        return slug(self.name, self.sm)
+
+
+def slug(name: str, sm: str) -> str:
+    """A GPU's name and compute capability, fit for a folder."""
+    return f"{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-') or 'gpu'}-sm{sm}"
 
 
 def current_device() -> Device:

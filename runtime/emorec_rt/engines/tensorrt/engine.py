@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emorec_rt.engines.base import Tensors, check_feeds
+from emorec_rt.engines.base import Tensors, check_feeds, common_batch
 from emorec_rt.engines.tensorrt.api import ICudaEngine, Runtime, TensorRT, import_tensorrt
 from emorec_rt.engines.tensorrt.cuda import Device, Stream, current_device
 from emorec_rt.engines.tensorrt.execution import Captured, Execution
@@ -82,7 +82,7 @@ class TensorRTEngine:
             OutOfMemoryError: The GPU's memory is full; half the batch may fit.
         """
         check_feeds(self.inputs, feeds)
-        batch = _common_batch(feeds)
+        batch = common_batch(feeds)
         results = {spec.name: np.empty((batch, *spec.shape[1:]), spec.dtype) for spec in self.outputs}
         with self._lock:
             for start in range(0, batch, self.max_batch):
@@ -180,10 +180,3 @@ def _max_batch(engine: ICudaEngine, inputs: tuple[TensorSpec, ...]) -> int:
     """Largest batch of the plan's first (and only) profile."""
     largest = [tuple(engine.get_tensor_profile_shape(spec.name, 0)[2]) for spec in inputs]
     return min(int(shape[0]) for shape in largest)
-
-
-def _common_batch(feeds: Tensors) -> int:
-    sizes = {name: len(array) for name, array in feeds.items()}
-    if len(set(sizes.values())) != 1:
-        raise EngineError(f"the inputs' batches differ: {sizes}")
-    return next(iter(sizes.values()))

@@ -6,8 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from emorec_rt.engines.base import engine_error
 from emorec_rt.engines.tensorrt.api import ILogger, TensorRT, import_tensorrt
-from emorec_rt.engines.tensorrt.errors import engine_error
 from emorec_rt.errors import EngineError
 
 KEPT_ERRORS = 3

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emorec_rt.engines.base import Engine, Tensors
+from emorec_rt.engines.compare import compare
 from emorec_rt.engines.tensorrt.api import import_tensorrt
 from emorec_rt.engines.tensorrt.builder import build_plan
 from emorec_rt.engines.tensorrt.cuda import Device, current_device
@@ -19,17 +20,21 @@ from emorec_rt.engines.tensorrt.plans import (
     Identity,
     PlanFile,
     Sidecar,
+    earlier_places,
     first_writable,
     places,
     sha256_of_bytes,
 )
 from emorec_rt.engines.tensorrt.progress import Progress
-from emorec_rt.engines.tensorrt.verify import verify
-from emorec_rt.errors import BundleError, OutputError
+from emorec_rt.errors import BundleError, EngineError, OutOfMemoryError, OutputError
 from emorec_rt.manifest import Graph, Precision
 
 _logger = logging.getLogger(__name__)
 DEFAULTS = BuildOptions()
+FP8_FROM = (8, 9)
+"""First compute capability with FP8 (Ada); an Orin has 8.7."""
+_HOW = ("options", "shapes")
+"""What may differ in a plan that was built with other options than this program's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,7 @@ def open_tensorrt(
     path: Path,
     graph: Graph,
     *,
-    options: BuildOptions = DEFAULTS,
+    options: BuildOptions | None = None,
     progress: Progress | None = None,
     cuda_graphs: int = CUDA_GRAPHS,
 ) -> TensorRTEngine:
@@ -86,7 +91,7 @@ def open_tensorrt(
     Args:
         path: The ONNX file, from ``Bundle.graph_file``.
         graph: The manifest's entry.
-        options: How to build.
+        options: How to build; ``None`` takes a plan however it was built, and builds with the defaults.
         progress: Told a build's steps; returning False stops it.
         cuda_graphs: As for ``TensorRTEngine``.
 
@@ -97,19 +102,23 @@ def open_tensorrt(
         OutputError: The plan can't be written anywhere.
     """
     plan = ensure_plan(path, graph, options=options, progress=progress)
-    return TensorRTEngine(
-        plan, graph.inputs, graph.outputs, cuda_graphs=cuda_graphs, host_code=options.version_compatible
-    )
+    host_code = PlanFile(plan).record().identity.options.version_compatible
+    try:
+        return TensorRTEngine(plan, graph.inputs, graph.outputs, cuda_graphs=cuda_graphs, host_code=host_code)
+    except OutOfMemoryError as error:
+        raise OutOfMemoryError(
+            f"{error}: emorec-rt build --max-batch N builds a plan that needs less"
+        ) from error
 
 
 def ensure_plan(
     path: Path,
     graph: Graph,
     *,
-    options: BuildOptions = DEFAULTS,
+    options: BuildOptions | None = None,
     progress: Progress | None = None,
     rebuild: bool = False,
-    compare: bool = True,
+    check: bool = True,
     feeds: Tensors | None = None,
 ) -> Path:
     """A plan for this machine: the one at hand when it fits, else a new one. Says in one line why it builds.
@@ -117,10 +126,10 @@ def ensure_plan(
     Args:
         path: The ONNX file, from ``Bundle.graph_file``.
         graph: The manifest's entry.
-        options: How to build.
+        options: How to build; ``None`` takes a plan however it was built, and builds with the defaults.
         progress: Told the build's steps; returning False stops it.
         rebuild: Build even if a plan fits.
-        compare: Compare a new plan with the FP32 graph in ONNX Runtime before it is kept.
+        check: Compare a new plan with the FP32 graph in ONNX Runtime before it is kept.
         feeds: Inputs for the comparison; ``None`` makes some up.
 
     Returns:
@@ -132,17 +141,32 @@ def ensure_plan(
     trt = import_tensorrt()
     device = current_device()
     source = Source.of(path, graph)
-    wanted = source.identity(options, device, trt.__version__)
-    candidates = places(path, wanted.model_sha256, device, trt.__version__)
-    misfits = [place.misfit(wanted) for place in candidates]
+    _check_precision(source, device)
+    wanted = source.identity(options or DEFAULTS, device, trt.__version__)
+    ignored = () if options else _HOW
+    where = (path, wanted.model_sha256, device, trt.__version__)
+    candidates = places(*where)
+    misfits = [place.misfit(wanted, ignored) for place in candidates]
     if not rebuild and None in misfits:
         return candidates[misfits.index(None)].path
+    for earlier in () if rebuild else earlier_places(*where):
+        if earlier.misfit(wanted, {*ignored, "tensorrt"}) is None:
+            return earlier.path
     place = first_writable(candidates)
     reason = "it was asked for" if rebuild else misfits[candidates.index(place)]
     _logger.warning("building %s (%s); this takes minutes", place.path, reason)
-    reference = _reference(source) if compare else None
+    reference = _reference(source) if check else None
     _build(source, wanted, place, device, progress, reference, feeds)
     return place.path
+
+
+def _check_precision(source: Source, device: Device) -> None:
+    """FP8 is in the hardware of Ada, Hopper and later; TensorRT would say so less plainly."""
+    if source.variant == "fp8" and device.compute_capability < FP8_FROM:
+        raise EngineError(
+            f"{source.path}: FP8 needs a GPU of compute capability {'.'.join(map(str, FP8_FROM))} or later, "
+            f"{device.name} has {'.'.join(map(str, device.compute_capability))}; take int8-fp16 or fp16"
+        )
 
 
 def _reference(source: Source) -> Engine:
@@ -197,7 +221,8 @@ def _compare(
         return {}
     graph, host_code = source.graph, wanted.options.version_compatible
     engine = TensorRTEngine(draft, graph.inputs, graph.outputs, host_code=host_code)
-    return verify(draft, engine, reference, source.variant, feeds).as_dict()
+    found = compare(draft.name, engine, reference, source.variant, feeds, largest=engine.max_batch)
+    return found.as_dict()
 
 
 def _draft(place: PlanFile, data: bytes) -> Path:

@@ -9,9 +9,12 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
+import re
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -22,7 +25,7 @@ from emorec_rt.bundle import sha256_of
 from emorec_rt.engines.tensorrt.cuda import Device
 from emorec_rt.engines.tensorrt.files import write_atomically
 from emorec_rt.engines.tensorrt.options import BuildOptions
-from emorec_rt.errors import OutputError
+from emorec_rt.errors import BundleError, OutputError
 from emorec_rt.manifest import Precision, Sha256
 
 SIDECAR_VERSION: Final = 1
@@ -52,12 +55,12 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sm: str
     options: BuildOptions
 
-    def differences(self, wanted: Identity) -> list[str]:
+    def differences(self, wanted: Identity, ignored: Collection[str] = ()) -> list[str]:
         """One phrase for each field in which the plan at hand differs from what is wanted."""
         return [
             f"{name} {getattr(self, name)} instead of {getattr(wanted, name)}"
             for name in self.__struct_fields__
-            if getattr(self, name) != getattr(wanted, name)
+            if name not in ignored and getattr(self, name) != getattr(wanted, name)
         ]
 
 
@@ -103,17 +106,35 @@ class PlanFile:
         """Kernel timings of all builds for this GPU and TensorRT."""
         return self.path.with_name("timings.cache")
 
-    def misfit(self, wanted: Identity) -> str | None:
-        """Why the plan can't be used as it is, in one phrase; ``None`` when it can."""
+    def record(self) -> Sidecar:
+        """What the plan was built from and for.
+
+        Raises:
+            BundleError: There is no record, or it can't be read.
+        """
+        try:
+            return msgspec.json.decode(self.sidecar_path.read_bytes(), type=Sidecar)
+        except (OSError, msgspec.DecodeError) as error:
+            raise BundleError(self.path, f"its record can't be read ({error})") from error
+
+    def misfit(self, wanted: Identity, ignored: Collection[str] = ()) -> str | None:
+        """Why the plan can't be used as it is, in one phrase; ``None`` when it can.
+
+        Args:
+            wanted: What it should have been built from and for.
+            ignored: Fields of it that may differ.
+        """
         if not self.path.is_file():
             return "there is none yet"
         try:
-            sidecar = msgspec.json.decode(self.sidecar_path.read_bytes(), type=Sidecar)
-        except (OSError, msgspec.DecodeError) as error:
-            return f"its record can't be read ({error})"
-        if differences := sidecar.identity.differences(wanted):
+            record = self.record()
+        except BundleError as error:
+            return error.reason
+        if not record.identity.options.version_compatible:
+            ignored = set(ignored) - {"tensorrt"}
+        if differences := record.identity.differences(wanted, ignored):
             return f"it was built for {', '.join(differences)}"
-        if sha256_of(self.path) != sidecar.plan_sha256:
+        if sha256_of(self.path) != record.plan_sha256:
             return "it has changed since it was built"
         return None
 
@@ -146,9 +167,36 @@ def places(onnx_file: Path, model_sha256: str, device: Device, tensorrt: str) ->
         tensorrt: TensorRT's version.
     """
     machine = f"{device.slug}-trt{tensorrt}"
-    beside = onnx_file.parent / FOLDER / machine / f"{onnx_file.stem}.plan"
-    cached = user_cache() / FOLDER / machine / f"{onnx_file.stem}.{model_sha256[:16]}.plan"
-    return PlanFile(beside), PlanFile(cached)
+    beside, cached = _roots(onnx_file, model_sha256)
+    return PlanFile(beside[0] / machine / beside[1]), PlanFile(cached[0] / machine / cached[1])
+
+
+def earlier_places(onnx_file: Path, model_sha256: str, device: Device, tensorrt: str) -> list[PlanFile]:
+    """Plans that earlier releases of the same major TensorRT have left, newest first.
+
+    A version-compatible plan among them runs on this release too. Arguments are those of ``places``.
+    """
+    found: list[tuple[tuple[int, ...], Path]] = []
+    prefix, present = f"{device.slug}-trt", release(tensorrt)
+    for root, name in _roots(onnx_file, model_sha256):
+        for path in root.glob(f"{glob.escape(prefix)}*/{glob.escape(name)}"):
+            past = release(path.parent.name.removeprefix(prefix))
+            if past[:1] == present[:1] and past < present:
+                found.append((past, path))
+    return [PlanFile(path) for _, path in sorted(found, reverse=True)]
+
+
+def _roots(onnx_file: Path, model_sha256: str) -> tuple[tuple[Path, str], ...]:
+    """Folders of plans, and a graph's name in each."""
+    return (
+        (onnx_file.parent / FOLDER, f"{onnx_file.stem}.plan"),
+        (user_cache() / FOLDER, f"{onnx_file.stem}.{model_sha256[:16]}.plan"),
+    )
+
+
+def release(version: str) -> tuple[int, ...]:
+    """A version's numbers, to compare."""
+    return tuple(map(int, re.findall(r"\d+", version)))
 
 
 def user_cache() -> Path:

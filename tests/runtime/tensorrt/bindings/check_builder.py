@@ -14,10 +14,10 @@ from signatures import accepts, honest
 
 from emorec_rt.engines.tensorrt import builder, timing_cache
 from emorec_rt.engines.tensorrt.cuda import current_device
-from emorec_rt.engines.tensorrt.errors import BuildCancelledError, OutOfMemoryError
+from emorec_rt.engines.tensorrt.errors import BuildCancelledError
 from emorec_rt.engines.tensorrt.log import shared_log
 from emorec_rt.engines.tensorrt.options import BatchRange, BuildOptions
-from emorec_rt.errors import BundleError, EngineError
+from emorec_rt.errors import BundleError, EngineError, OutOfMemoryError
 from emorec_rt.manifest import TensorSpec
 from simulated_cuda import SimulatedCuda
 

@@ -20,9 +20,8 @@ from signatures import honest
 
 from emorec_rt.engines.tensorrt import engine as engine_file
 from emorec_rt.engines.tensorrt.engine import TensorRTEngine
-from emorec_rt.engines.tensorrt.errors import NoGpuError, OutOfMemoryError
 from emorec_rt.engines.tensorrt.log import shared_log
-from emorec_rt.errors import BundleError, EngineError
+from emorec_rt.errors import BundleError, EngineError, NoGpuError, OutOfMemoryError
 from emorec_rt.manifest import TensorSpec
 from simulated_cuda import SimulatedCuda
 

@@ -1,20 +1,20 @@
-"""A plan against its ONNX graph.
+"""An engine against the FP32 graph in ONNX Runtime.
 
-TensorRT has miscompiled attention and FP16 graphs without a word, so a plan is compared before it is kept.
+Compilers have miscompiled attention and FP16 graphs without a word, so what they make is compared before it
+is kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emorec_rt.engines.base import Engine, Tensors
-from emorec_rt.engines.tensorrt.errors import PlanMismatchError
+from emorec_rt.errors import MismatchError
 from emorec_rt.manifest import Precision, TensorSpec
 
 SEED: Final = 20_240
@@ -25,7 +25,7 @@ BATCHES: Final = (1, 3, 8)
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How far a plan may be from the FP32 graph.
+    """How far an engine may be from the FP32 graph.
 
     Attributes:
         cosine: Least cosine of one item's output with the reference.
@@ -44,13 +44,7 @@ TOLERANCES: Final[dict[Precision, Tolerance]] = {
     "fp8": Tolerance(cosine=0.90, norm=0.25),
 }
 """Wide for 8 bits: made-up inputs leave the calibrated ranges. Whether an 8-bit graph is *good* is for the
-export's parity report on real clips; this catches plans that compute something else."""
-
-
-class BoundedEngine(Engine, Protocol):
-    """An engine with a largest batch of its own."""
-
-    max_batch: int
+export's parity report on real clips; this catches engines that compute something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,41 +62,51 @@ class Verification:
     items: int
 
     def as_dict(self) -> dict[str, float | int]:
-        """For the plan's record."""
+        """For the record beside a plan."""
         return asdict(self)
 
 
-def verify(
-    plan: Path, engine: BoundedEngine, reference: Engine, precision: Precision, feeds: Tensors | None = None
+def compare(
+    name: str,
+    engine: Engine,
+    reference: Engine,
+    precision: Precision,
+    feeds: Tensors | None = None,
+    *,
+    largest: int = max(BATCHES),
 ) -> Verification:
-    """Compare a plan with its reference on the same inputs.
+    """Compare an engine with its reference on the same inputs.
 
     Args:
-        plan: The plan's file, for the message.
-        engine: The plan, loaded.
-        reference: The bundle's FP32 ONNX graph in another library.
-        precision: The plan's; it sets the tolerance.
+        name: What is compared, for the message.
+        engine: What was made.
+        reference: The bundle's FP32 ONNX graph in ONNX Runtime.
+        precision: The engine's; it sets the tolerance.
         feeds: Real inputs; ``None`` makes some up from a fixed seed.
+        largest: Largest batch of made-up inputs.
 
     Raises:
-        PlanMismatchError: Outputs differ, or hold values that are not finite.
+        MismatchError: Outputs differ, or hold values that are not finite.
     """
     tolerance = TOLERANCES[precision]
     cosine, norm, items = 1.0, 0.0, 0
-    for batch in [feeds] if feeds else _made_up(engine.inputs, engine.max_batch):
+    for batch in [feeds] if feeds else _made_up(engine.inputs, largest):
         expected = reference.run(batch)
         for _ in range(RUNS):
-            for name, found in engine.run(batch).items():
-                _check_finite(plan, name, found)
-                pair = _distance(found, expected[name])
+            for tensor, found in engine.run(batch).items():
+                _check_finite(name, tensor, found)
+                pair = _distance(found, expected[tensor])
                 cosine, norm, items = min(cosine, pair[0]), max(norm, pair[1]), items + len(found)
     if cosine < tolerance.cosine or norm > tolerance.norm:
-        raise PlanMismatchError(
-            f"{plan.name}: its outputs differ from the FP32 graph's (cosine {cosine:.4f}, at least "
+        raise MismatchError(
+            f"{name}: its outputs differ from the FP32 graph's (cosine {cosine:.4f}, at least "
             f"{tolerance.cosine} wanted; norm off by {norm:.1%}, at most {tolerance.norm:.0%} wanted), so it "
-            "was deleted; take another precision, another TensorRT release, or the onnxruntime backend"
+            f"is not used; {_ADVICE}"
         )
     return Verification(cosine=cosine, norm=norm, items=items)
+
+
+_ADVICE: Final = "take another precision, another release of the library, or the onnxruntime backend"
 
 
 def _made_up(inputs: tuple[TensorSpec, ...], largest: int) -> Iterator[dict[str, NDArray[Any]]]:
@@ -122,11 +126,11 @@ def _tensor(generator: np.random.Generator, spec: TensorSpec, batch: int) -> NDA
     return generator.standard_normal(shape, np.float32)
 
 
-def _check_finite(plan: Path, name: str, found: NDArray[Any]) -> None:
+def _check_finite(name: str, tensor: str, found: NDArray[Any]) -> None:
     if bad := int(np.count_nonzero(~np.isfinite(found))):
-        raise PlanMismatchError(
-            f"{plan.name}: output {name} has {bad} of {found.size} values that are not finite (overflow in "
-            "FP16?), so the plan was deleted; take another precision, or the onnxruntime backend"
+        raise MismatchError(
+            f"{name}: output {tensor} has {bad} of {found.size} values that are not finite (overflow in "
+            f"FP16?), so it is not used; {_ADVICE}"
         )
 
 

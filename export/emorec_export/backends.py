@@ -1,0 +1,138 @@
+"""After the bundle: each backend that was asked for builds its own, or shows that it reads the graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from emorec_rt.bundle import Bundle
+from emorec_rt.engines import BACKENDS
+from emorec_rt.engines.preparing import Prepared, prepare
+from emorec_rt.engines.tensorrt.options import BuildOptions
+from emorec_rt.engines.tensorrt.progress import Progress
+from emorec_rt.errors import BackendUnavailableError, EmorecError
+from emorec_rt.manifest import GRAPH_NAMES, Precision
+from emorec_train.model.checkpoint import Checkpoint
+
+ALL: Final = "all"
+CHOICES: Final = ("onnxruntime", "openvino", "tensorrt", "torch-tensorrt")
+"""What ``all`` means. onnxruntime's GPU providers run the same files; ``emorec-rt build`` checks them."""
+
+
+class NotPreparedError(EmorecError, RuntimeError):
+    """The bundle is there, but some backends that ``all`` means are not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What to prepare.
+
+    Attributes:
+        usable: Backends that work on this machine.
+        missing: One line for each of the others, with what to do.
+    """
+
+    usable: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def select(names: Iterable[str]) -> Selection:
+    """Ask each backend whether it works here, before anything is built.
+
+    Args:
+        names: Of ``CHOICES``, or ``all``.
+
+    Raises:
+        BackendUnavailableError: One that was asked for by name doesn't.
+    """
+    wanted = tuple(dict.fromkeys(names))
+    reasons = {name: BACKENDS[name].unavailable() for name in (CHOICES if ALL in wanted else wanted)}
+    for name, reason in reasons.items():
+        if reason is not None and name in wanted:
+            raise _UnavailableHereError(reason)
+    return Selection(
+        usable=tuple(name for name, reason in reasons.items() if reason is None),
+        missing=tuple(reason for reason in reasons.values() if reason is not None),
+    )
+
+
+class _UnavailableHereError(BackendUnavailableError):
+    """A line that a backend has already put together."""
+
+    def __init__(self, line: str) -> None:
+        ImportError.__init__(self, line)
+
+
+def prepare_all(
+    checkpoint: Checkpoint,
+    bundle: Bundle,
+    selection: Selection,
+    say: Callable[[str], None],
+    *,
+    options: BuildOptions | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Prepare a bundle for the backends of a selection; tell each graph as it is ready.
+
+    Args:
+        checkpoint: What the bundle was exported from; torch-tensorrt compiles its modules.
+        bundle: The bundle.
+        selection: From ``select``.
+        say: Takes lines.
+        options: Of plans and programs.
+        progress: Told the steps of TensorRT's builds.
+
+    Raises:
+        NotPreparedError: At the end, where the selection misses some.
+        EngineError: A build failed, or something else is computed.
+        OutputError: A plan or a program can't be written.
+    """
+    for name in selection.usable:
+        for made in _prepare(name, checkpoint, bundle, options, progress):
+            cosine = "kept" if made.cosine is None else f"cosine {made.cosine:.5f}"
+            say(f"{name:<15}{made.graph:<8}{made.precision:<10}{cosine}  {_relative(made.path, bundle)}")
+    if selection.missing:
+        raise NotPreparedError(f"{bundle.folder} is complete, but: {'; '.join(selection.missing)}")
+
+
+def _prepare(
+    name: str,
+    checkpoint: Checkpoint,
+    bundle: Bundle,
+    options: BuildOptions | None,
+    progress: Progress | None,
+) -> Iterator[Prepared]:
+    if name == "torch-tensorrt":
+        return _programs(checkpoint, bundle, options)
+    variants = [precision for precision in precisions(bundle) if name != "tensorrt" or _fits_gpu(precision)]
+    return prepare(bundle, name, variants, options=options, progress=progress)
+
+
+def _fits_gpu(precision: Precision) -> bool:
+    from emorec_rt.engines.tensorrt.cuda import current_device
+    from emorec_rt.engines.tensorrt.opening import FP8_FROM
+
+    return precision != "fp8" or current_device().compute_capability >= FP8_FROM
+
+
+def precisions(bundle: Bundle) -> list[Precision]:
+    """The variants that every graph of a bundle has."""
+    graphs = list(bundle.manifest.graphs.values())
+    return [
+        precision for precision in graphs[0].variants if all(precision in graph.variants for graph in graphs)
+    ]
+
+
+def _programs(checkpoint: Checkpoint, bundle: Bundle, options: BuildOptions | None) -> Iterator[Prepared]:
+    from emorec_export.torch_programs import DEFAULTS, PRECISION, compile_program
+
+    modules = {"vision": checkpoint.vision, "audio": checkpoint.audio, "fusion": checkpoint.fusion}
+    for graph in GRAPH_NAMES:
+        path, found = compile_program(graph, modules[graph], bundle, options=options or DEFAULTS)
+        yield Prepared(graph, PRECISION, path, found.cosine)
+
+
+def _relative(path: Path, bundle: Bundle) -> Path:
+    return path.relative_to(bundle.folder) if path.is_relative_to(bundle.folder) else path

@@ -1,0 +1,217 @@
+"""How much each layer minds being quantised: one layer at a time, on real clips, down to the labels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from emorec_calib.ranges import Ranges
+from emorec_export.chain import RememberingCropper, step_logits
+from emorec_export.graphs import write_graph
+from emorec_export.quantize import candidates, quantize
+from emorec_export.recipe import Recipe
+from emorec_export.report import LayerSensitivity
+from emorec_rt.engines.base import Engine, Tensors
+from emorec_rt.engines.ort import OrtEngine
+from emorec_rt.faces import FaceDetector
+from emorec_rt.manifest import GRAPH_NAMES, GraphName, Preprocessing
+from emorec_rt.media.types import Frame, MediaItem
+from emorec_train.data import LabelledClip
+from emorec_train.metrics import score
+
+Engines = Mapping[GraphName, Engine]
+Layer = tuple[GraphName, str]
+
+
+class CachedEngine:
+    """An engine that computes nothing twice: most of the chain doesn't change from layer to layer.
+
+    Args:
+        engine: Does the work.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.inputs, self.outputs = engine.inputs, engine.outputs
+        self._engine = engine
+        self._known: dict[bytes, dict[str, NDArray[Any]]] = {}
+
+    def run(self, feeds: Tensors) -> dict[str, NDArray[Any]]:
+        """See ``Engine.run``."""
+        key = _key(feeds)
+        if key not in self._known:
+            self._known[key] = self._engine.run(feeds)
+        return {name: array.copy() for name, array in self._known[key].items()}
+
+
+@dataclass
+class _Watched:
+    """A changed engine whose outputs are compared with the unchanged one's."""
+
+    engine: Engine
+    original: Engine
+    inputs: Any = field(init=False)
+    outputs: Any = field(init=False)
+    cosines: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.inputs, self.outputs = self.engine.inputs, self.engine.outputs
+
+    def run(self, feeds: Tensors) -> dict[str, NDArray[Any]]:
+        result = self.engine.run(feeds)
+        for name, expected in self.original.run(feeds).items():
+            left, right = expected.astype(np.float64).ravel(), result[name].astype(np.float64).ravel()
+            scale = np.linalg.norm(left) * np.linalg.norm(right)
+            self.cosines.append(float(left @ right / scale) if scale > 0 else 1.0)
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """A clip whose frames have given way to the faces in them."""
+
+    items: tuple[MediaItem, ...]
+    cropper: RememberingCropper
+    clip: LabelledClip
+
+
+class Bench:
+    """A few clips, the FP32 engines, and what they answer.
+
+    Args:
+        graphs: The FP32 files.
+        engines: Their engines.
+        clips: Real clips with labels; they stay in memory, reduced to their faces.
+        spec: The preprocessing.
+        labels: Class names.
+    """
+
+    def __init__(
+        self,
+        graphs: Mapping[GraphName, Path],
+        engines: Engines,
+        clips: Iterable[LabelledClip],
+        spec: Preprocessing,
+        labels: Sequence[str],
+    ) -> None:
+        self.graphs = graphs
+        self.engines: dict[GraphName, Engine] = {
+            name: CachedEngine(engine) for name, engine in engines.items()
+        }
+        self._spec = spec
+        self._labels = labels
+        detector = FaceDetector()
+        self._samples = [_reduced(clip, spec, detector) for clip in clips]
+        self._expected, self._truth = self._answers(self.engines)
+
+    def sensitivity(self, name: GraphName, engine: Engine) -> tuple[float, float]:
+        """Mean cosine of a graph's output and mean divergence of the labels, with one engine replaced."""
+        watched = _Watched(engine, self.engines[name])
+        logits, _ = self._answers({**self.engines, name: watched})
+        return float(np.mean(watched.cosines)), mean_divergence(self._expected, logits)
+
+    def drop(self, engines: Engines) -> float:
+        """Macro-F1 that a set of engines loses against FP32."""
+        logits, truth = self._answers(engines)
+        before, after = (
+            score(truth, answer.argmax(axis=1), self._labels).macro_f1 for answer in (self._expected, logits)
+        )
+        return before - after
+
+    def open(self, name: GraphName, model: onnx.ModelProto, scratch: Path) -> Engine:
+        """An engine for a changed graph."""
+        write_graph(model, scratch)
+        try:
+            return OrtEngine(scratch, self.engines[name].inputs, self.engines[name].outputs)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+    def _answers(self, engines: Engines) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        logits, truth = [], []
+        for sample in self._samples:
+            times, answer = step_logits(sample.items, self._spec, engines, sample.cropper)
+            logits.append(answer)
+            truth.append(sample.clip.truth.at(times, times))
+        return np.concatenate(logits), np.concatenate(truth)
+
+
+def layers(graphs: Mapping[GraphName, onnx.ModelProto], recipe: Recipe) -> list[Layer]:
+    """Every layer that a recipe would quantise."""
+    return [(name, layer) for name in GRAPH_NAMES for layer in candidates(graphs[name], recipe)]
+
+
+def measure(
+    bench: Bench, found: Iterable[Layer], ranges: Ranges, recipe: Recipe, scratch: Path
+) -> Iterator[LayerSensitivity]:
+    """Quantise one layer after the other, each alone.
+
+    Args:
+        bench: What to measure on.
+        found: The layers, see ``layers``.
+        ranges: Of the graphs.
+        recipe: How to quantise; FP32 otherwise.
+        scratch: A file that may be written and removed again.
+    """
+    models: dict[GraphName, onnx.ModelProto] = {}
+    for name, layer in found:
+        if name not in models:
+            models = {name: onnx.load(bench.graphs[name])}
+        others = frozenset(candidates(models[name], recipe)) - {layer}
+        model = quantize(models[name], ranges.graphs[name], recipe, others)
+        cosine, divergence = bench.sensitivity(name, bench.open(name, model, scratch))
+        yield LayerSensitivity(graph=name, layer=layer, cosine=cosine, divergence=divergence, quantized=True)
+
+
+def mean_divergence(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> float:
+    """Mean Kullback-Leibler divergence of ``actual``'s softmax from ``expected``'s, ``[N, C]``, in nats."""
+    p, q = _log_softmax(expected), _log_softmax(actual)
+    return float((np.exp(p) * (p - q)).sum(axis=1).mean())
+
+
+def most_layers(count: int, drop: Callable[[int], float], max_drop: float) -> int:
+    """Largest number of layers whose quantisation stays within ``max_drop``, by bisection.
+
+    Args:
+        count: How many layers there are.
+        drop: Loss when the ``n`` least sensitive layers are quantised; taken to grow with ``n``.
+        max_drop: What may be lost.
+    """
+    if drop(count) <= max_drop:
+        return count
+    good, bad = 0, count
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        good, bad = (middle, bad) if drop(middle) <= max_drop else (good, middle)
+    return good
+
+
+def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+
+
+def _key(feeds: Tensors) -> bytes:
+    digest = hashlib.sha256()
+    for name in sorted(feeds):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(feeds[name]).tobytes())
+    return digest.digest()
+
+
+def _reduced(clip: LabelledClip, spec: Preprocessing, detector: FaceDetector) -> _Sample:
+    """Find the faces, then let go of the frames: the cropper remembers what it found by frame index."""
+    cropper = RememberingCropper(spec, detector)
+    items: list[MediaItem] = []
+    for item in clip.items:
+        if isinstance(item, Frame):
+            cropper.process(item)
+            items.append(Frame(item.index, item.pts_seconds, item.pixels[:1, :1].copy()))
+        else:
+            items.append(item)
+    return _Sample(tuple(items), cropper, clip)

@@ -1,0 +1,68 @@
+"""``emorec-rt build BUNDLE``: a bundle that was built elsewhere, made ready for this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from emorec_rt.cli.building import BuildProgress, build_options, plan_options
+from emorec_rt.cli.console import say
+
+if TYPE_CHECKING:
+    from emorec_rt.engines.preparing import Prepared
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--backend", default="auto", show_default=True, help="Inference library; auto takes the fastest here."
+)
+@click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    help="Variant; may be repeated.  [default: its own]",
+)
+@click.option("--rebuild", is_flag=True, help="Build even if there is a plan that fits.")
+@plan_options
+def build(
+    bundle: Path | None, backend: str, precisions: tuple[str, ...], rebuild: bool, **options: Any
+) -> None:
+    """Make BUNDLE ready for this machine: build TensorRT plans here, or check that a library reads it right.
+
+    Every graph is compared with ONNX Runtime before it is kept. Plans lie in BUNDLE/plans, for this GPU and
+    this TensorRT; kernel timings are kept for the next build. Without BUNDLE, the demo bundle.
+
+    \b
+    emorec-rt build engines/mine
+    emorec-rt build engines/mine --backend tensorrt --precision fp16 --max-batch 8 --workspace 1024
+    """  # noqa: D301 - click reads the \b
+    from emorec_rt.bundle import open_bundle
+    from emorec_rt.engines import choose_backend
+    from emorec_rt.engines.preparing import prepare
+
+    opened = open_bundle(bundle)
+    chosen = choose_backend(backend)
+    say(f"backend {chosen}")
+    progress = BuildProgress()
+    try:
+        for made in prepare(
+            opened,
+            chosen,
+            precisions or (opened.manifest.precision,),  # type: ignore[arg-type]  # unknown ones are refused
+            options=build_options(**options),
+            rebuild=rebuild,
+            progress=progress,
+        ):
+            progress.say(describe(made))
+            click.echo(made.path)
+    finally:
+        progress.close()
+
+
+def describe(made: Prepared) -> str:
+    """One line about a graph that is ready."""
+    cosine = "not compared" if made.cosine is None else f"cosine with ONNX Runtime {made.cosine:.5f}"
+    return f"{made.graph} {made.precision}: {cosine}"

@@ -1,0 +1,94 @@
+# ruff: noqa: ARG005 - doubles take what the real ones take
+"""Which backend runs: by name, or the fastest that works here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emorec_rt import engines
+from emorec_rt.bundle import Bundle, open_bundle
+from emorec_rt.engines import BACKENDS, Backend, choose_backend, open_engines
+from emorec_rt.errors import BackendUnavailableError, EngineError, MismatchError, UsageError
+from emorec_rt.manifest import GRAPH_NAMES
+from emorec_rt.recognizer import Options, Recognizer
+
+
+@pytest.fixture
+def bundle() -> Bundle:
+    return open_bundle()
+
+
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch) -> dict[str, Backend]:
+    """``fast``, ``named`` (by name only), ``slow``: engines are just their names."""
+    made = {
+        name: Backend(lambda path, graph, threads, name=name: name, lambda: None, automatic=name != "named")
+        for name in ("fast", "named", "slow")
+    }
+    monkeypatch.setattr(engines, "BACKENDS", made)
+    return made
+
+
+def broken(error: Exception) -> Backend:
+    def open_(path: Path, graph: Any, threads: int | None) -> Any:
+        raise error
+
+    return Backend(open_, lambda: None)
+
+
+def test_auto_takes_the_fastest_that_works(table: dict[str, Backend], bundle: Bundle) -> None:
+    assert open_engines(bundle) == ("fast", dict.fromkeys(GRAPH_NAMES, "fast"))
+    table["fast"] = Backend(table["fast"].open, lambda: "no GPU")
+    assert choose_backend() == "slow"
+    assert open_engines(bundle, ("audio",)) == ("slow", {"audio": "slow"})
+
+
+def test_a_name_is_taken_at_its_word(table: dict[str, Backend], bundle: Bundle) -> None:
+    assert open_engines(bundle, backend="named")[0] == "named"
+    table["slow"] = broken(BackendUnavailableError("slow", "slow", "pip install slow"))
+    with pytest.raises(BackendUnavailableError, match="pip install slow"):
+        open_engines(bundle, backend="slow")
+
+
+@pytest.mark.parametrize("error", [EngineError("can't parse it"), MismatchError("computes something else")])
+def test_auto_passes_over_what_fails_and_says_why(
+    error: Exception, table: dict[str, Backend], bundle: Bundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    table["fast"] = broken(error)
+    assert open_engines(bundle)[0] == "slow"
+    assert [record.message for record in caplog.records] == [f"slow instead, because: {error}"]
+
+
+def test_the_last_error_is_told_where_all_fail(table: dict[str, Backend], bundle: Bundle) -> None:
+    table.update(fast=broken(EngineError("first")), slow=broken(EngineError("last")))
+    with pytest.raises(EngineError, match="last"):
+        open_engines(bundle)
+
+
+def test_unknown_names_and_empty_machines_are_one_line(table: dict[str, Backend], bundle: Bundle) -> None:
+    with pytest.raises(UsageError, match="unknown backend foo; there are auto, fast, named, slow"):
+        open_engines(bundle, backend="foo")
+    for name in table:
+        table[name] = Backend(table[name].open, lambda: "missing", automatic=table[name].automatic)
+    with pytest.raises(BackendUnavailableError, match="an inference library"):
+        open_engines(bundle)
+
+
+def test_every_backend_answers_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    from emorec_rt.engines import ort_providers, torch_tensorrt
+
+    ort_providers.require.cache_clear()
+    for module in (ort_providers, torch_tensorrt):
+        monkeypatch.setattr(module, "no_gpu", lambda: "there is none")
+    for name in ("onnxruntime-cuda", "onnxruntime-tensorrt", "torch-tensorrt"):
+        reason = BACKENDS[name].unavailable()
+        assert reason is not None
+        assert "\n" not in reason
+    assert BACKENDS["onnxruntime"].unavailable() is None
+
+
+def test_the_recogniser_says_what_runs() -> None:
+    assert Recognizer(open_bundle(), Options(backend="onnxruntime", threads=1)).backend == "onnxruntime"

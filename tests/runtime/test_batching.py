@@ -1,0 +1,93 @@
+"""Batches: filled, in order, and halved where they don't fit into memory."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from emorec_rt.batching import Batcher, Item
+from emorec_rt.engines.base import Tensors
+from emorec_rt.errors import EngineError, OutOfMemoryError
+from emorec_rt.manifest import TensorSpec
+
+
+class SmallEngine:
+    """Doubles what it is given; a batch over ``room`` doesn't fit."""
+
+    inputs = (TensorSpec(name="x", dtype="float32", shape=(-1, 2)),)
+    outputs = (TensorSpec(name="y", dtype="float32", shape=(-1, 2)),)
+
+    def __init__(self, room: int = 100, error: type[EngineError] = OutOfMemoryError) -> None:
+        self.room = room
+        self.error = error
+        self.batches: list[int] = []
+
+    def run(self, feeds: Tensors) -> dict[str, NDArray[Any]]:
+        self.batches.append(len(feeds["x"]))
+        if len(feeds["x"]) > self.room:
+            raise self.error("full")
+        return {"y": feeds["x"] * 2}
+
+
+def submit(batcher: Batcher, numbers: range) -> list[float]:
+    answers: list[float] = []
+
+    def done(outputs: Item) -> None:
+        assert outputs["y"].shape == (2,)
+        answers.append(float(outputs["y"][0]))
+
+    for number in numbers:
+        batcher.submit({"x": np.full(2, number, np.float32)}, done)
+    return answers
+
+
+def test_a_full_batch_runs_and_a_flush_runs_the_rest() -> None:
+    engine = SmallEngine()
+    batcher = Batcher(engine, 4)
+    answers = submit(batcher, range(6))
+    assert answers == [0, 2, 4, 6]
+    assert batcher.flush()
+    assert answers == [0, 2, 4, 6, 8, 10]
+    assert not batcher.flush()
+    assert engine.batches == [4, 2]
+
+
+@pytest.mark.parametrize("room", [1, 2, 3, 7])
+def test_batches_are_halved_until_they_fit(room: int, caplog: pytest.LogCaptureFixture) -> None:
+    engine = SmallEngine(room)
+    batcher = Batcher(engine, 16)
+    answers = submit(batcher, range(40))
+    batcher.flush()
+    assert answers == [2.0 * number for number in range(40)]
+    failed = [size for size in engine.batches if size > room]
+    assert failed == [size for size in (16, 8, 4, 2) if size > room]
+    assert len(caplog.records) == len(failed)
+    assert all(record.levelno == logging.WARNING for record in caplog.records)
+    fits = max(size for size in (8, 4, 2, 1) if size <= room)
+    assert caplog.records[-1].message == f"going on with batches of {fits}: full"
+
+
+def test_an_odd_rest_is_halved_too() -> None:
+    engine = SmallEngine(room=2)
+    batcher = Batcher(engine, 8)
+    answers = submit(batcher, range(5))
+    batcher.flush()
+    assert answers == [0, 2, 4, 6, 8]
+    assert engine.batches == [5, 2, 2, 1]
+
+
+def test_one_item_that_does_not_fit_is_an_error() -> None:
+    batcher = Batcher(SmallEngine(room=0), 2)
+    with pytest.raises(OutOfMemoryError, match="full"):
+        submit(batcher, range(2))
+
+
+def test_other_errors_are_not_taken_for_a_full_memory() -> None:
+    engine = SmallEngine(room=0, error=EngineError)
+    with pytest.raises(EngineError, match="full"):
+        submit(Batcher(engine, 4), range(4))
+    assert engine.batches == [4]

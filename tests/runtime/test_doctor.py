@@ -1,0 +1,36 @@
+"""``emorec-rt doctor``: every backend, what it lacks, and how to add it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from emorec_rt.cli import cli
+from emorec_rt.doctor import examine
+from emorec_rt.engines import BACKENDS
+
+
+def test_every_backend_is_there() -> None:
+    names = [finding.name for finding in examine()]
+    assert {f"backend {name}" for name in BACKENDS} <= set(names)
+    assert len(names) == len(set(names))
+
+
+def test_what_is_missing_has_a_line_and_a_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("tensorrt", "onnxruntime-cuda"):
+        reason = f"backend {name} needs a thing"
+        monkeypatch.setitem(BACKENDS, name, replace(BACKENDS[name], unavailable=lambda reason=reason: reason))
+    monkeypatch.setitem(
+        BACKENDS, "torch-tensorrt", replace(BACKENDS["torch-tensorrt"], unavailable=lambda: None)
+    )
+    done = CliRunner().invoke(cli, ["doctor"])
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    place = next(index for index, line in enumerate(lines) if "backend onnxruntime-cuda" in line)
+    assert lines[place].split() == ["-", "backend", "onnxruntime-cuda", "needs", "a", "thing"]
+    assert (
+        lines[place + 1].strip() == "add it with: pip uninstall -y onnxruntime && pip install 'emorec[cuda]'"
+    )
+    assert any(line.split() == ["ok", "backend", "torch-tensorrt"] for line in lines)
