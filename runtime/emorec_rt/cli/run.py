@@ -83,7 +83,7 @@ def run(
     format_names: tuple[str, ...],
     min_segment: float,
     bundle: Path | None,
-    faces: str,
+    face: str,
     face_model: Path | None,
     precision: str | None,
     threads: int | None,
@@ -114,7 +114,7 @@ def run(
         precision=precision,  # type: ignore[arg-type]  # click.Choice has checked the three literals
         threads=threads,
         batch_size=batch_size,
-        faces=faces,  # type: ignore[arg-type]
+        faces=face,  # type: ignore[arg-type]
         face_model=face_model,
     )
     opened = open_bundle(bundle)
