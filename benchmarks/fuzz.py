@@ -2,8 +2,8 @@
 
     python benchmarks/fuzz.py MEDIA... --files 1000 --bundles 50
 
-MEDIA are folders of recordings, which are not part of the project. Each recording is made short, and damaged copies of
-them (bits, cuts, zeros, noise, swapped blocks, splices, growth; the seed decides) go through the recogniser
+MEDIA are folders of recordings, which are not part of the project. Each recording is made short, and damaged
+copies (bits, cuts, zeros, noise, swapped blocks, splices, growth; the seed decides) go through the recogniser
 with the demo bundle, many in one process, the annotated video for each fifth of them. Each must end in a
 complete result or in one line; PyAV's own plain decoding of the same bytes says how many rows there must be
 at least. Damaged bundles go through the command line, one process each; each must end in one line and exit
@@ -41,6 +41,9 @@ from emorec_rt.media.container import SELF_CONTAINED_FORMATS
 WORKER: Final = Path(__file__).with_name("fuzz_worker.py")
 CLIP: Final = Path(__file__).parents[1] / "examples" / "demo.mp4"
 ANNOTATE_EVERY: Final = 5
+SHORTEST_SOUND_SECONDS: Final = 0.1
+"""Less sound needn't make a row."""
+
 MOST_MIB: Final = 1500.0
 """Peak memory of a process above which a file is taken to have asked for too much."""
 
@@ -55,6 +58,7 @@ class Case:
         outcome: ``done``, ``failed`` (in one line), ``traceback``, ``hang`` or ``crash``.
         rows: Rows of the result; ``None`` without one.
         reference_frames: Frames that PyAV alone decodes; ``None`` where that says nothing.
+        reference_sound_seconds: Sound that it decodes; likewise.
         fault: What is wrong, ``None`` where nothing is.
         line: The error line, if one was said.
     """
@@ -64,6 +68,7 @@ class Case:
     outcome: str
     rows: int | None = None
     reference_frames: int | None = None
+    reference_sound_seconds: float | None = None
     fault: str | None = None
     line: str | None = None
 
@@ -139,28 +144,31 @@ class Pair:
     def judge(self, index: int, path: Path) -> Case:
         """Run a file through both, and compare."""
         answer = self.recogniser.ask(path, annotate=index % ANNOTATE_EVERY == 0)
+        plain = _accepted(self.reference.ask(path))
         case = Case(
             index,
             path.name,
             answer["outcome"],
             answer.get("rows"),
-            _frames(self.reference.ask(path)),
+            plain.get("frames"),
+            plain.get("sound_seconds"),
             answer["complaint"],
             next(iter(answer.get("errors", ())), None),
         )
         return replace(case, fault=case.fault or _lost(case) or _greedy(answer))
 
 
-def _frames(answer: dict[str, Any]) -> int | None:
-    """Frames of the reference, where it read the file as a format that is accepted at all."""
-    accepted = set(SELF_CONTAINED_FORMATS.split(","))
-    known = accepted & set((answer.get("format") or "").split(","))
-    return answer["frames"] if known else None
+def _accepted(answer: dict[str, Any]) -> dict[str, Any]:
+    """What the reference says, or nothing where it read the file as a format that is refused on purpose."""
+    formats = set(SELF_CONTAINED_FORMATS.split(","))
+    return answer if formats & set((answer.get("format") or "").split(",")) else {}
 
 
 def _lost(case: Case) -> str | None:
     if case.reference_frames and (case.rows or 0) < case.reference_frames:
         return f"{case.rows} rows, PyAV decodes {case.reference_frames} frames: {case.line}"
+    if not case.rows and (case.reference_sound_seconds or 0.0) > SHORTEST_SOUND_SECONDS:
+        return f"no rows, PyAV decodes {case.reference_sound_seconds:.2f} s of sound: {case.line}"
     return None
 
 
@@ -249,12 +257,16 @@ def report(title: str, result: dict[str, Any]) -> str:
     lines = [f"{title}: {result['cases']} cases, {outcomes}; {len(result['faults'])} faults"]
     if result["reference_frames"]:
         lines.append(f"  {result['rows']} rows for {result['reference_frames']} frames that PyAV decodes")
-    faults = (f"  {case['index']} {case['name']} ({case['outcome']}): {case['fault']}" for case in result["faults"])
+    faults = (
+        f"  {case['index']} {case['name']} ({case['outcome']}): {case['fault']}" for case in result["faults"]
+    )
     return "\n".join([*lines, *faults])
 
 
 @click.command(help=__doc__)
-@click.argument("media", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument(
+    "media", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False)
+)
 @click.option("--files", default=1000, show_default=True, help="Damaged files.")
 @click.option("--bundles", default=50, show_default=True, help="Damaged bundles.")
 @click.option("--seed", default=0, show_default=True, help="Of all damage.")

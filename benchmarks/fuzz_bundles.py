@@ -34,7 +34,16 @@ SIZES: Final = (
     ("decoding", "smoothing_seconds"),
 )
 
-OUTSIDE: Final = ("../vision.onnx", "/etc/hostname", "a/b.onnx", "..", ".hidden", "a\\b.onnx", "x\0y", "x" * 300)
+OUTSIDE: Final = (
+    "../vision.onnx",
+    "/etc/hostname",
+    "a/b.onnx",
+    "..",
+    ".hidden",
+    "a\\b.onnx",
+    "x\0y",
+    "x" * 300,
+)
 """Names that are no file directly inside the bundle."""
 
 

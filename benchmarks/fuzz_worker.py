@@ -16,9 +16,10 @@ import resource
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 Answer = dict[str, Any]
 
@@ -82,21 +83,30 @@ def check_table(table: Path) -> tuple[int, str | None]:
 
 
 def reference(path: Path, _annotate: bool) -> Answer:
-    """Count the frames that PyAV decodes from the video track that FFmpeg calls the best one."""
+    """Count what PyAV decodes, up to its first error, of the tracks that FFmpeg calls the best ones."""
     import av
     import av.error
 
     av.logging.set_level(None)
-    answer: Answer = {"frames": 0, "format": None, "error": None}
-    try:
-        with av.open(str(path), metadata_errors="replace") as container:
-            answer["format"] = container.format.name
-            stream = container.streams.best("video")
-            for _ in container.decode(stream) if stream is not None else ():
-                answer["frames"] += 1
-    except (av.error.FFmpegError, ValueError, OSError, RuntimeError) as error:
-        answer["error"] = " ".join(str(error).split())
+    answer: Answer = {"frames": 0, "sound_seconds": 0.0, "format": None}
+    kinds: tuple[Literal["video", "audio"], ...] = ("video", "audio")
+    for kind in kinds:
+        with suppress(av.error.FFmpegError, ValueError, OSError, RuntimeError):
+            _count(path, kind, answer)
     return answer
+
+
+def _count(path: Path, kind: Literal["video", "audio"], answer: Answer) -> None:
+    import av
+
+    with av.open(str(path), metadata_errors="replace") as container:
+        answer["format"] = container.format.name
+        stream = container.streams.best(kind)
+        for frame in () if stream is None else container.decode(stream):
+            if isinstance(frame, av.AudioFrame):
+                answer["sound_seconds"] += frame.samples / max(frame.sample_rate, 1)
+            else:
+                answer["frames"] += 1
 
 
 def answers(run: Callable[[Path, bool], Answer], requests: TextIO) -> Iterator[Answer]:
