@@ -4,6 +4,10 @@ The demo, on two cores, offline, in minutes::
 
     python train/run.py
 
+The reference's frozen encoders under a fusion for your own data::
+
+    python train/run.py --preset reference --data ravdess:/data/ravdess --cache cache/ravdess
+
 The reference at full size (downloads CLIP and wav2vec 2.0 on first use)::
 
     python train/run.py --preset reference --out runs/reference
@@ -20,7 +24,7 @@ import click
 import msgspec
 import torch
 
-from emorec_rt.errors import EmorecError, UsageError
+from emorec_train.options import data_options, data_request, exits, path_option
 from emorec_train.presets import PRESETS, Preset
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,6 +56,9 @@ ROOT = Path(__file__).resolve().parent.parent
     is_flag=True,
     help="Don't load pretrained encoder weights (to try a preset out offline).",
 )
+@data_options
+@path_option("--cache", help="Keep the features of frozen encoders here, see train/cache.py.")
+@exits
 def main(
     preset: str,
     seed: int,
@@ -60,6 +67,10 @@ def main(
     effort: float,
     workers: int | None,
     random_encoders: bool,
+    data: tuple[str, ...],
+    labels: str | None,
+    speaker_pattern: str | None,
+    cache: Path | None,
 ) -> None:
     """Train, print test scores, exit 0; 2 when the call or a setting is wrong, 1 for any other failure."""
     # Worker processes import this file too; they do without torch.
@@ -75,12 +86,10 @@ def main(
         workers=workers or cores,
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         pretrained=not random_encoders,
+        data=data_request(data, labels, speaker_pattern),
+        cache=cache,
     )
-    try:
-        train(run)
-    except EmorecError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2 if isinstance(error, UsageError) else 1)
+    train(run)
     click.echo(run.out)
 
 

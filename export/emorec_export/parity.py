@@ -16,7 +16,6 @@ from emorec_rt.engines.base import Engine, Tensors
 from emorec_rt.faces import FaceDetector
 from emorec_rt.manifest import GraphName, Precision, Preprocessing, TensorSpec
 from emorec_train.data import LabelledClip
-from emorec_train.labels import labels_at
 from emorec_train.metrics import score
 
 Engines = Mapping[GraphName, Engine]
@@ -69,7 +68,7 @@ def compare(
         items, count = list(clip.items), count + 1
         cropper = RememberingCropper(spec, detector)
         times, logits = step_logits(items, spec, watched, cropper)
-        truth.append(labels_at(times, clip.label_times_seconds, clip.labels))
+        truth.append(clip.truth.at(times, times))
         predicted[""].append(logits.argmax(axis=1))
         for precision, built in variants.items():
             _, logits = step_logits(items, spec, built.engines, cropper)

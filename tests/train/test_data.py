@@ -21,7 +21,7 @@ from emorec_train.modality import drop_modalities
 from emorec_train.model.build import build_models
 from emorec_train.presets import FusionSettings
 from emorec_train.pretrain import ChunkSampler, FrameSampler
-from emorec_train.records import ClipRecord, record_clips
+from emorec_train.records import CroppedClip, crop_clips
 from small_model import config, feeds
 
 SOURCE = GeneratedClips(
@@ -30,10 +30,10 @@ SOURCE = GeneratedClips(
 
 
 @pytest.fixture(scope="module")
-def record(tmp_path_factory: pytest.TempPathFactory) -> ClipRecord:
+def record(tmp_path_factory: pytest.TempPathFactory) -> CroppedClip:
     folder = tmp_path_factory.mktemp("records")
     spec = config().preprocessing.vision
-    return record_clips(SOURCE, SOURCE.clip_ids("train"), spec, folder, workers=1)[0]
+    return next(crop_clips(SOURCE, SOURCE.clip_ids("train"), spec, folder, workers=1))
 
 
 def test_labels_are_mapped_by_name() -> None:
@@ -59,7 +59,7 @@ def test_splits_share_no_clip() -> None:
     assert len(set.union(*ids)) == 3
 
 
-def test_record_holds_what_the_runtime_crops(record: ClipRecord) -> None:
+def test_record_holds_what_the_runtime_crops(record: CroppedClip) -> None:
     spec = config().preprocessing.vision
     cropper = FaceCropper("auto", size=spec.crop_size, margin=spec.margin)
     items = list(SOURCE.open(SOURCE.clip_ids("train")[0]).items)
@@ -73,7 +73,7 @@ def test_record_holds_what_the_runtime_crops(record: ClipRecord) -> None:
     np.testing.assert_array_equal(record.samples[0].pcm, sound[0].pcm)
 
 
-def test_windows_equal_those_of_the_runtime(record: ClipRecord) -> None:
+def test_windows_equal_those_of_the_runtime(record: CroppedClip) -> None:
     spec, models = config().preprocessing, build_models(config())
     clips = clip_windows([record], spec, models.vision, models.audio, "")
     vision, audio = TorchEngine(models.vision, "vision", spec), TorchEngine(models.audio, "audio", spec)
@@ -86,23 +86,23 @@ def test_windows_equal_those_of_the_runtime(record: ClipRecord) -> None:
             np.testing.assert_allclose(array, other.feeds()[name], atol=1e-4)
 
 
-def test_every_frame_is_scored_once(record: ClipRecord) -> None:
+def test_every_frame_is_scored_once(record: CroppedClip) -> None:
     models = build_models(config())
     clips = clip_windows([record], config().preprocessing, models.vision, models.audio, "")
-    np.testing.assert_array_equal(step_labels(clips[0]), record.labels)
-    assert evaluate(models.fusion, clips, EXPRESSIONS).steps == len(record.labels)
+    np.testing.assert_array_equal(step_labels(clips[0]), record.truth.labels)
+    assert evaluate(models.fusion, clips, EXPRESSIONS).steps == len(record.truth.labels)
     assert stack_windows(clips).labels.shape == (len(clips[0].windows), 12)
 
 
-def test_frame_sampler_draws_crops_with_their_label(record: ClipRecord) -> None:
+def test_frame_sampler_draws_crops_with_their_label(record: CroppedClip) -> None:
     crops, labels = FrameSampler([record]).draw(16, np.random.default_rng(0))
     assert set(labels.tolist()) == {EXPRESSIONS.index("Anger"), EXPRESSIONS.index("Fear")}
     for crop, label in zip(crops.numpy(), labels.tolist(), strict=True):
         same = [k for k, other in enumerate(record.crops) if np.array_equal(crop, other)]
-        assert label in record.labels[same]
+        assert label in record.truth.labels[same]
 
 
-def test_chunk_sampler_marks_what_it_pads(record: ClipRecord) -> None:
+def test_chunk_sampler_marks_what_it_pads(record: CroppedClip) -> None:
     spec = config().preprocessing.audio
     chunks, labels = ChunkSampler([record], spec).draw(64, np.random.default_rng(0))
     assert chunks.shape == (64, spec.chunk_samples)
@@ -153,8 +153,8 @@ def test_scores_equal_scikit_learn() -> None:
     assert score(truth[:0], predicted[:0], ("a",)).macro_f1 == 0.0
 
 
-def test_records_from_worker_processes_are_the_same(record: ClipRecord, tmp_path: Path) -> None:
+def test_records_from_worker_processes_are_the_same(record: CroppedClip, tmp_path: Path) -> None:
     spec = config().preprocessing.vision
-    (again,) = record_clips(SOURCE, [record.clip_id], spec, tmp_path, workers=2)
+    (again,) = crop_clips(SOURCE, [record.clip_id], spec, tmp_path, workers=2)
     np.testing.assert_array_equal(again.crops, record.crops)
     np.testing.assert_array_equal(again.samples[0].pcm, record.samples[0].pcm)

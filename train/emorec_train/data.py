@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from emorec_rt.faces import FaceMode
 from emorec_rt.media.types import Frame, MediaItem, Samples
 from emorec_rt.signal import EXPRESSIONS
 from emorec_train.clips import ClipPlan, ClipSpec, Split, clip_seeds, plan_clip
-from emorec_train.labels import map_labels
+from emorec_train.labels import ClipLabels, map_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +21,16 @@ class LabelledClip:
     """A clip as the runtime would see it, and the truth about it.
 
     Attributes:
-        items: Frames and samples, past the decoder.
-        label_times_seconds: float64 ``[F]``, ascending: presentation time of each label.
-        labels: int64 ``[F]``, index into the model's labels, ``IGNORED`` where there is none.
+        items: Frames and samples, past the decoder; read once.
+        truth: Its labels.
+        faces: How the cropper takes its frames: ``off`` where they are face crops already.
+        warnings: What was damaged or missing, a line each; complete when ``items`` have been read.
     """
 
     items: Iterable[MediaItem]
-    label_times_seconds: NDArray[np.float64]
-    labels: NDArray[np.int64]
+    truth: ClipLabels
+    faces: FaceMode = "auto"
+    warnings: list[str] = field(default_factory=list)
 
 
 class ClipSource(Protocol):
@@ -38,7 +41,19 @@ class ClipSource(Protocol):
         ...
 
     def open(self, clip_id: str) -> LabelledClip:
-        """One clip; its items may be read once."""
+        """One clip; its items may be read once.
+
+        Raises:
+            MediaError: It can't be read; reading the items may raise it too.
+        """
+        ...
+
+    def truth(self, clip_id: str) -> ClipLabels:
+        """The labels of a clip that isn't opened."""
+        ...
+
+    def fingerprint(self, clip_id: str) -> str:
+        """What tells its frames and sound from any other clip's, whatever its name: a hash in hex."""
         ...
 
 
@@ -66,9 +81,26 @@ class GeneratedClips:
     def open(self, clip_id: str) -> LabelledClip:
         """Draw the clip."""
         plan = plan_clip(int(clip_id), self.spec)
-        return LabelledClip(
-            _items(plan), plan.times_seconds, map_labels(plan.labels, EXPRESSIONS, self.labels)
-        )
+        return LabelledClip(_items(plan), self._truth(plan))
+
+    def truth(self, clip_id: str) -> ClipLabels:
+        """The timeline's labels, without drawing."""
+        return self._truth(plan_clip(int(clip_id), self.spec))
+
+    def fingerprint(self, clip_id: str) -> str:
+        """Of seed, specification and the code that draws."""
+        return hashlib.sha256(f"{clip_id} {self.spec} {_drawing_code()}".encode()).hexdigest()
+
+    def _truth(self, plan: ClipPlan) -> ClipLabels:
+        return ClipLabels(map_labels(plan.labels, EXPRESSIONS, self.labels), plan.times_seconds)
+
+
+@cache
+def _drawing_code() -> str:
+    digest = hashlib.sha256()
+    for path in sorted((Path(__file__).parent / "clips").glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _items(plan: ClipPlan) -> Iterator[MediaItem]:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from emorec_rt.decode import Stitcher
-from emorec_train.features import ClipWindows, WindowSet, stack_windows
+from emorec_train.features import ClipWindows, WindowTable, stack_windows
 from emorec_train.metrics import Scores, score
 from emorec_train.model.fusion import FusionModel
 
@@ -30,7 +30,7 @@ def evaluate(fusion: FusionModel, clips: Sequence[ClipWindows], labels: Sequence
 
 
 @torch.inference_mode()
-def window_logits(fusion: FusionModel, windows: WindowSet) -> NDArray[np.float32]:
+def window_logits(fusion: FusionModel, windows: WindowTable) -> NDArray[np.float32]:
     """Logits of every window, float32 ``[N, T, C]``."""
     fusion.eval()
     parts = []

@@ -20,9 +20,9 @@ from emorec_rt.manifest import GraphName, Preprocessing, expected_tensors
 from emorec_rt.schedule import file_schedule
 from emorec_rt.window import Window
 from emorec_rt.window_builder import WindowBuilder
-from emorec_train.labels import IGNORED, labels_at
+from emorec_train.labels import IGNORED, ClipLabels
 from emorec_train.progress import tracked
-from emorec_train.records import ClipRecord
+from emorec_train.records import CroppedClip
 
 VISION_BATCH = 64
 AUDIO_BATCH = 4
@@ -52,10 +52,13 @@ class TorchEngine:
 
 @dataclass(frozen=True, slots=True)
 class ClipWindows:
-    """A clip's windows in order, and for each window its steps' labels, int64 ``[T]``."""
+    """A clip's windows in order, and for each window its steps' labels, int64 ``[T]``.
+
+    The windows may lie on disk: each is read when it is asked for.
+    """
 
     clip_id: str
-    windows: tuple[Window, ...]
+    windows: Sequence[Window]
     labels: tuple[NDArray[np.int64], ...]
 
 
@@ -91,48 +94,100 @@ class WindowSet:
         )
 
 
+class WindowTable:
+    """All windows of many clips in order, stacked a batch at a time: what lies on disk stays there.
+
+    Attributes:
+        labels: int64 ``[N, T]``.
+    """
+
+    def __init__(self, clips: Sequence[ClipWindows]) -> None:
+        self._places = [(clip.windows, k) for clip in clips for k in range(len(clip.windows))]
+        self.labels = torch.from_numpy(np.stack([labels for clip in clips for labels in clip.labels]))
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def select(self, index: Tensor) -> WindowSet:
+        """The windows at ``index``, int64 ``[B]``."""
+        windows = [clip[k] for clip, k in (self._places[place] for place in index.tolist())]
+        return WindowSet(
+            torch.from_numpy(np.stack([window.frame_embeddings for window in windows])),
+            torch.from_numpy(np.stack([window.frame_mask for window in windows])),
+            torch.from_numpy(np.stack([window.audio_tokens for window in windows])),
+            torch.from_numpy(np.stack([window.audio_mask for window in windows])),
+            self.labels[index],
+        )
+
+
+class ClipEncoder:
+    """From a cropped clip to windows.
+
+    Batches end with the clip, so that its features never depend on what was encoded before it.
+
+    Args:
+        spec: From media to windows.
+        vision: The visual encoder.
+        audio: The audio encoder.
+    """
+
+    def __init__(self, spec: Preprocessing, vision: nn.Module, audio: nn.Module) -> None:
+        self._spec = spec
+        self._vision = Batcher(TorchEngine(vision, "vision", spec), VISION_BATCH)
+        self._audio = Batcher(TorchEngine(audio, "audio", spec), AUDIO_BATCH)
+
+    def __call__(self, clip: CroppedClip) -> list[Window]:
+        """All windows of a clip; none if it has neither frames nor sound."""
+        windows: list[Window] = []
+        builder = WindowBuilder(
+            self._spec,
+            file_schedule(self._spec),
+            self._vision,
+            self._audio,
+            has_video=len(clip.found) > 0,
+            has_sound=len(clip.samples) > 0,
+            emit=windows.append,
+        )
+        for item in clip.items():
+            builder.push(item)
+        builder.finish()
+        self._vision.flush()
+        self._audio.flush()
+        return windows
+
+
 def clip_windows(
-    records: Sequence[ClipRecord], spec: Preprocessing, vision: nn.Module, audio: nn.Module, label: str
+    clips: Sequence[CroppedClip], spec: Preprocessing, vision: nn.Module, audio: nn.Module, label: str
 ) -> list[ClipWindows]:
     """Encode every clip; ``label`` is for the progress bar."""
-    batchers = (
-        Batcher(TorchEngine(vision, "vision", spec), VISION_BATCH),
-        Batcher(TorchEngine(audio, "audio", spec), AUDIO_BATCH),
-    )
-    return [_windows_of(record, spec, *batchers) for record in tracked(records, label, len(records))]
+    encode = ClipEncoder(spec, vision, audio)
+    return [
+        with_labels(clip.clip_id, encode(clip), clip.truth, clip.frame_times_seconds)
+        for clip in tracked(clips, label, len(clips))
+    ]
 
 
-def _windows_of(record: ClipRecord, spec: Preprocessing, vision: Batcher, audio: Batcher) -> ClipWindows:
-    windows: list[Window] = []
-    builder = WindowBuilder(
-        spec,
-        file_schedule(spec),
-        vision,
-        audio,
-        has_video=len(record.found) > 0,
-        has_sound=len(record.samples) > 0,
-        emit=windows.append,
-    )
-    for item in record.items():
-        builder.push(item)
-    builder.finish()
-    vision.flush()
-    audio.flush()
-    return ClipWindows(record.clip_id, tuple(windows), tuple(_labels(record, window) for window in windows))
+def with_labels(
+    clip_id: str, windows: Sequence[Window], truth: ClipLabels, frame_times_seconds: NDArray[np.float64]
+) -> ClipWindows:
+    """Windows with the labels of their steps."""
+    labels = [
+        step_labels_at(window.times_seconds, window.steps, truth, frame_times_seconds) for window in windows
+    ]
+    return ClipWindows(clip_id, windows, tuple(labels))
 
 
-def _labels(record: ClipRecord, window: Window) -> NDArray[np.int64]:
-    labels = labels_at(window.times_seconds, record.label_times_seconds, record.labels)
-    return np.where(np.arange(len(labels)) < window.steps, labels, IGNORED)
+def step_labels_at(
+    times_seconds: NDArray[np.float64],
+    steps: int,
+    truth: ClipLabels,
+    frame_times_seconds: NDArray[np.float64],
+) -> NDArray[np.int64]:
+    """Labels of a window's steps, int64 ``[T]``; padding past ``steps`` has none."""
+    labels = truth.at(times_seconds, frame_times_seconds)
+    return np.where(np.arange(len(labels)) < steps, labels, IGNORED)
 
 
-def stack_windows(clips: Sequence[ClipWindows]) -> WindowSet:
+def stack_windows(clips: Sequence[ClipWindows]) -> WindowTable:
     """All windows of all clips, in order."""
-    windows = [window for clip in clips for window in clip.windows]
-    return WindowSet(
-        torch.from_numpy(np.stack([window.frame_embeddings for window in windows])),
-        torch.from_numpy(np.stack([window.frame_mask for window in windows])),
-        torch.from_numpy(np.stack([window.audio_tokens for window in windows])),
-        torch.from_numpy(np.stack([window.audio_mask for window in windows])),
-        torch.from_numpy(np.stack([labels for clip in clips for labels in clip.labels])),
-    )
+    return WindowTable(clips)

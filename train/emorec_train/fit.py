@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor
 
 from emorec_train.evaluate import evaluate
-from emorec_train.features import ClipWindows, WindowSet, stack_windows
+from emorec_train.features import ClipWindows, WindowSet, WindowTable, stack_windows
 from emorec_train.loop import Optimiser
 from emorec_train.metrics import Scores
 from emorec_train.modality import drop_modalities
@@ -83,7 +83,7 @@ def _optimiser(
 def _train_epoch(
     fusion: FusionModel,
     text: TextGuidedLoss | None,
-    windows: WindowSet,
+    windows: WindowTable,
     settings: FusionSettings,
     optimiser: Optimiser,
     generator: Generator,

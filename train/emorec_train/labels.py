@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -40,3 +41,33 @@ def labels_at(
     distances = np.abs(label_times_seconds[candidates] - times_seconds)
     nearest = candidates[distances.argmin(axis=0), np.arange(len(times_seconds))]
     return np.where(distances.min(axis=0) <= hold_seconds, labels[nearest], IGNORED)
+
+
+@dataclass(frozen=True, slots=True)
+class ClipLabels:
+    """What is known about a clip, and when.
+
+    Attributes:
+        labels: int64 ``[L]``, index into the model's labels, ``IGNORED`` where there is none.
+        times_seconds: float64 ``[L]``, ascending: presentation time of each label; ``None`` where label ``k``
+            is that of frame ``k``, whose time the decoder knows.
+        hold_seconds: How far a label reaches.
+    """
+
+    labels: NDArray[np.int64]
+    times_seconds: NDArray[np.float64] | None = None
+    hold_seconds: float = 0.1
+
+    @classmethod
+    def whole(cls, label: int) -> ClipLabels:
+        """One label for the clip from end to end."""
+        return cls(np.array([label], np.int64), np.zeros(1), np.inf)
+
+    def at(
+        self, times_seconds: NDArray[np.float64], frame_times_seconds: NDArray[np.float64]
+    ) -> NDArray[np.int64]:
+        """The label at each time; ``frame_times_seconds`` are those of all frames, missing ones too."""
+        if self.times_seconds is not None:
+            return labels_at(times_seconds, self.times_seconds, self.labels, self.hold_seconds)
+        count = min(len(self.labels), len(frame_times_seconds))
+        return labels_at(times_seconds, frame_times_seconds[:count], self.labels[:count], self.hold_seconds)

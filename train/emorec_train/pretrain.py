@@ -18,15 +18,15 @@ from torch import Generator, Tensor, nn
 from emorec_rt.manifest import Audio
 from emorec_rt.signal import SAMPLE_RATE_HZ, TOKEN_HOP_SAMPLES, TOKEN_RECEPTIVE_SAMPLES
 from emorec_train.augment import augment_frames, augment_sound
-from emorec_train.labels import IGNORED, labels_at
+from emorec_train.labels import IGNORED
 from emorec_train.loop import Optimiser, train_steps
 from emorec_train.model.audio import AudioEncoder
 from emorec_train.model.losses import LARGEST_SCALE, step_cross_entropy
 from emorec_train.model.text import TextEncoder
 from emorec_train.model.vision import VisionEncoder
 from emorec_train.presets import EncoderSettings
-from emorec_train.progress import tracked
-from emorec_train.records import ClipRecord
+from emorec_train.progress import say, tracked
+from emorec_train.records import CroppedClip
 
 LABEL_SMOOTHING = 0.1
 
@@ -34,11 +34,11 @@ LABEL_SMOOTHING = 0.1
 class FrameSampler:
     """Random labelled crops of all clips, each frame as likely as any other."""
 
-    def __init__(self, records: Sequence[ClipRecord]) -> None:
+    def __init__(self, records: Sequence[CroppedClip]) -> None:
         self._records = records
         places = []
         for clip, record in enumerate(records):
-            labels = labels_at(record.frame_times_seconds, record.label_times_seconds, record.labels)
+            labels = record.labels_at(record.frame_times_seconds)
             frames = np.flatnonzero(record.found & (labels != IGNORED))
             places.append(np.stack([np.full(len(frames), clip), frames, labels[frames]], axis=1))
         self._places = np.concatenate(places)  # [N, 3]: clip, frame, label
@@ -57,12 +57,15 @@ def train_vision(
     vision: VisionEncoder,
     text: TextEncoder | None,
     labels: Sequence[str],
-    records: Sequence[ClipRecord],
+    records: Sequence[CroppedClip],
     settings: EncoderSettings,
     seed: int,
 ) -> float:
     """Train CLIP's visual tower, and its text tower if there is one. Returns the last loss."""
     sampler, rng, generator = FrameSampler(records), np.random.default_rng(seed), _generator(seed)
+    if not len(sampler):
+        say("no labelled face in the training clips: the visual encoder learns nothing")
+        return 0.0
     heads: list[nn.Module] = [nn.Linear(vision.embed_dim, len(labels))]
     if text is not None:
         heads.append(_TextHead(text.train(), labels))
@@ -80,12 +83,12 @@ def train_vision(
 class ChunkSampler:
     """Random chunks of sound with a label for each token, cut anywhere, silence and padding included."""
 
-    def __init__(self, records: Sequence[ClipRecord], spec: Audio) -> None:
+    def __init__(self, records: Sequence[CroppedClip], spec: Audio) -> None:
         self._sounds = [
             (record, block)
             for record in records
             for block in record.samples
-            if len(block.pcm) > SAMPLE_RATE_HZ
+            if len(block.pcm) > spec.context_tokens * TOKEN_HOP_SAMPLES
         ]
         self._spec = spec
 
@@ -114,7 +117,7 @@ class ChunkSampler:
             start + TOKEN_RECEPTIVE_SAMPLES // 2 + TOKEN_HOP_SAMPLES * np.arange(self._spec.chunk_tokens)
         )
         times = block.pts_seconds + centres / SAMPLE_RATE_HZ
-        labels = labels_at(times, record.label_times_seconds, record.labels)
+        labels = record.labels_at(times)
         heard = (centres >= 0) & (centres < len(block.pcm))
         return chunk, np.where(heard, labels, IGNORED)
 
@@ -123,12 +126,15 @@ def train_audio(
     audio: AudioEncoder,
     spec: Audio,
     classes: int,
-    records: Sequence[ClipRecord],
+    records: Sequence[CroppedClip],
     settings: EncoderSettings,
     seed: int,
 ) -> float:
     """Train the encoder under a temporary head. Returns the last loss."""
     sampler, rng, generator = ChunkSampler(records, spec), np.random.default_rng(seed), _generator(seed)
+    if not len(sampler):
+        say("no sound in the training clips: the audio encoder learns nothing")
+        return 0.0
     head = nn.Linear(spec.embedding_dim, classes)
     optimiser = _optimiser([audio, head], settings)
 

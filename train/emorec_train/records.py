@@ -1,32 +1,37 @@
-"""Clips reduced to what the encoders see, made once by worker processes and kept on disk while training runs.
+"""Clips reduced to what the encoders see, made once by worker processes and kept on disk while they are used.
 
 Faces are found and cropped by the runtime's own ``FaceCropper``.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emorec_rt.faces import Crop, FaceCropper
+from emorec_rt.audio import RESYNC_SAMPLES
+from emorec_rt.errors import MediaError, OutputError
+from emorec_rt.faces import Crop, FaceCropper, FaceDetector
 from emorec_rt.manifest import Vision
 from emorec_rt.media.types import Samples
+from emorec_rt.signal import SAMPLE_RATE_HZ
 from emorec_rt.window import CroppedFrame
 from emorec_rt.windows import cropped
-from emorec_train.data import ClipSource
-from emorec_train.progress import tracked
+from emorec_train.data import ClipSource, LabelledClip
+from emorec_train.labels import ClipLabels
+from emorec_train.progress import say, tracked
+from emorec_train.workers import map_ahead
+
+_BLOCK = 64
+"""Crops that are written at once; no more of a clip's pictures are in memory."""
 
 
 @dataclass(frozen=True, slots=True)
-class ClipRecord:
+class CroppedClip:
     """A clip past the face cropper.
 
     Attributes:
@@ -34,9 +39,8 @@ class ClipRecord:
         frame_times_seconds: float64 ``[F]``.
         crops: uint8 ``[F, H, W, 3]``, mapped from disk; zeros where no face was found.
         found: bool ``[F]``, whether a face was found.
-        samples: Its sound.
-        label_times_seconds: float64 ``[L]``.
-        labels: int64 ``[L]``, index into the model's labels.
+        samples: Its sound, a run for each stretch without a gap.
+        truth: Its labels.
     """
 
     clip_id: str
@@ -44,8 +48,7 @@ class ClipRecord:
     crops: NDArray[np.uint8]
     found: NDArray[np.bool_]
     samples: tuple[Samples, ...]
-    label_times_seconds: NDArray[np.float64]
-    labels: NDArray[np.int64]
+    truth: ClipLabels
 
     def items(self) -> Iterator[CroppedFrame | Samples]:
         """What the runtime's window builder takes."""
@@ -55,75 +58,154 @@ class ClipRecord:
         ):
             yield CroppedFrame(index, time, Crop(self.crops[index] if found else None, None, 0.0))
 
+    def labels_at(self, times_seconds: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The label at each time, ``IGNORED`` where there is none."""
+        return self.truth.at(times_seconds, self.frame_times_seconds)
 
-def record_clips(
-    source: ClipSource, clip_ids: list[str], spec: Vision, folder: Path, *, workers: int
-) -> list[ClipRecord]:
-    """Open, crop and keep clips.
+
+def crop_clips(
+    source: ClipSource,
+    clip_ids: Sequence[str],
+    spec: Vision,
+    folder: Path,
+    *,
+    workers: int,
+    label: str = "clips",
+    keep: bool = True,
+) -> Iterator[CroppedClip]:
+    """Open, crop and keep clips, in order. One that can't be read is told in a line and left out.
 
     Args:
         source: The data set.
         clip_ids: Which of its clips.
         spec: Crop size and margin.
-        folder: Where the records go.
+        folder: Where the crops go.
         workers: Processes; 1 works in this one.
+        label: Of the progress bar.
+        keep: Leave a clip's crops in ``folder`` when the next one is asked for.
+
+    Raises:
+        OutputError: ``folder`` can't take the crops.
+        WorkerLostError: A process died.
     """
-    record = partial(_record, source, spec, folder)
-    label, count = "clips", len(clip_ids)
-    if workers == 1:
-        for clip_id in tracked(clip_ids, label, count):
-            record(clip_id)
+    outcomes = map_ahead(partial(_record, source, spec, folder), list(enumerate(clip_ids)), workers=workers)
+    for outcome in tracked(outcomes, label, len(clip_ids)):
+        for line in outcome.lines:
+            say(line)
+        if outcome.full:
+            raise OutputError(folder, outcome.full)
+        if outcome.readable:
+            yield _load(folder, outcome.index, clip_ids[outcome.index], source)
+        if not keep:
+            for file in (_crops_file(folder, outcome.index), _rest_file(folder, outcome.index)):
+                file.unlink(missing_ok=True)
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What a worker says about a clip: errors of this project don't survive the way between processes."""
+
+    index: int
+    lines: list[str] = field(default_factory=list)
+    readable: bool = False
+    full: str = ""
+
+
+def _record(source: ClipSource, spec: Vision, folder: Path, task: tuple[int, str]) -> _Outcome:
+    index, clip_id = task
+    outcome = _Outcome(index)
+    try:
+        clip = source.open(clip_id)
+        _crop(clip, spec, folder, index)
+    except MediaError as error:
+        outcome.lines = [f"{error}; left out"]
+    except OSError as error:
+        outcome.full = f"can't hold the crops of clips: {error.strerror or error}"
     else:
-        # Not fork: torch's and OpenCV's threads don't survive it.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-            for _ in tracked(pool.map(record, clip_ids, chunksize=2), label, count):
-                pass
-    return [_load(folder, clip_id) for clip_id in clip_ids]
+        outcome.lines, outcome.readable = clip.warnings, True
+    return outcome
 
 
-def _record(source: ClipSource, spec: Vision, folder: Path, clip_id: str) -> None:
-    clip = source.open(clip_id)
-    cropper = FaceCropper("auto", size=spec.crop_size, margin=spec.margin)
+def _crop(clip: LabelledClip, spec: Vision, folder: Path, index: int) -> None:
+    cropper = FaceCropper(clip.faces, detector=_detector(), size=spec.crop_size, margin=spec.margin)
+    empty = np.zeros((spec.crop_size, spec.crop_size, 3), np.uint8)
     times: list[float] = []
-    crops: list[NDArray[np.uint8] | None] = []
+    found: list[bool] = []
     samples: list[Samples] = []
-    for item in clip.items:
-        reduced = cropped(item, cropper)
-        if isinstance(reduced, CroppedFrame):
+    block: list[NDArray[np.uint8]] = []
+    with _crops_file(folder, index).open("wb") as file:
+        for item in clip.items:
+            reduced = cropped(item, cropper)
+            if not isinstance(reduced, CroppedFrame):
+                samples.append(reduced)
+                continue
             times.append(reduced.pts_seconds)
-            crops.append(reduced.crop.pixels)
-        else:
-            samples.append(reduced)
-    _save(folder, clip_id, crops, spec.crop_size)
+            found.append(reduced.crop.found)
+            block.append(empty if reduced.crop.pixels is None else reduced.crop.pixels)
+            if len(block) == _BLOCK:
+                file.write(np.stack(block).data)
+                block.clear()
+        if block:
+            file.write(np.stack(block).data)
+    samples = list(_joined(samples))
     np.savez(
-        folder / f"{clip_id}.npz",
+        _rest_file(folder, index),
+        size=spec.crop_size,
         frame_times_seconds=np.asarray(times, np.float64),
-        found=np.asarray([crop is not None for crop in crops], np.bool_),
+        found=np.asarray(found, np.bool_),
         sound_starts_seconds=np.asarray([block.pts_seconds for block in samples], np.float64),
         sound_lengths=np.asarray([len(block.pcm) for block in samples], np.int64),
         pcm=np.concatenate([block.pcm for block in samples] or [np.zeros(0, np.float32)]),
-        label_times_seconds=clip.label_times_seconds,
-        labels=clip.labels,
     )
 
 
-def _save(folder: Path, clip_id: str, crops: list[NDArray[np.uint8] | None], size: int) -> None:
-    empty = np.zeros((size, size, 3), np.uint8)
-    stacked = np.stack([empty if crop is None else crop for crop in crops] or [empty])[: len(crops)]
-    np.save(folder / f"{clip_id}.npy", stacked)
+@cache
+def _detector() -> FaceDetector:
+    """One for all clips of a process: loading it takes longer than a short clip."""
+    return FaceDetector()
 
 
-def _load(folder: Path, clip_id: str) -> ClipRecord:
-    with np.load(folder / f"{clip_id}.npz") as arrays:
+def _joined(blocks: Iterable[Samples]) -> Iterator[Samples]:
+    """Blocks as long as the sound goes on, by the tolerance of the runtime's own chunker."""
+    run: list[NDArray[np.float32]] = []
+    start, length = 0.0, 0
+    for block in blocks:
+        drift = round((block.pts_seconds - start) * SAMPLE_RATE_HZ) - length
+        if run and abs(drift) > RESYNC_SAMPLES:
+            yield Samples(start, np.concatenate(run))
+            run = []
+        if not run:
+            start, length = block.pts_seconds, 0
+        run.append(block.pcm)
+        length += len(block.pcm)
+    if run:
+        yield Samples(start, np.concatenate(run))
+
+
+def _load(folder: Path, index: int, clip_id: str, source: ClipSource) -> CroppedClip:
+    with np.load(_rest_file(folder, index)) as arrays:
         blocks = np.split(arrays["pcm"], np.cumsum(arrays["sound_lengths"])[:-1])
         starts = arrays["sound_starts_seconds"].tolist()
-        return ClipRecord(
+        size, found = int(arrays["size"]), arrays["found"]
+        return CroppedClip(
             clip_id=clip_id,
             frame_times_seconds=arrays["frame_times_seconds"],
-            crops=np.load(folder / f"{clip_id}.npy", mmap_mode="r"),
-            found=arrays["found"],
+            crops=_map(_crops_file(folder, index), (len(found), size, size, 3)),
+            found=found,
             samples=tuple(Samples(start, block) for start, block in zip(starts, blocks, strict=False)),
-            label_times_seconds=arrays["label_times_seconds"],
-            labels=arrays["labels"],
+            truth=source.truth(clip_id),
         )
+
+
+def _map(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    if not shape[0]:
+        return np.zeros(shape, np.uint8)  # an empty file can't be mapped
+    return np.memmap(path, np.uint8, "r", shape=shape)
+
+
+def _crops_file(folder: Path, index: int) -> Path:
+    return folder / f"{index}.crops"
+
+
+def _rest_file(folder: Path, index: int) -> Path:
+    return folder / f"{index}.npz"

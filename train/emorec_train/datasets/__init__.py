@@ -8,7 +8,16 @@ from emorec_train.datasets.disjoint import LeakError, check_disjoint
 from emorec_train.datasets.folder import ClassFolders
 from emorec_train.datasets.manifest_csv import ManifestCsv
 from emorec_train.datasets.meld import Meld
-from emorec_train.datasets.protocol import ClipRecord, DataSet, DatasetError, FrameFolder, Problem, Scan
+from emorec_train.datasets.opening import open_data_set
+from emorec_train.datasets.protocol import (
+    ClipRecord,
+    DataSet,
+    DatasetError,
+    EmptySplitError,
+    FrameFolder,
+    Problem,
+    Scan,
+)
 from emorec_train.datasets.ravdess import Ravdess
 from emorec_train.datasets.splits import Fold, assign_splits, k_folds
 
@@ -19,6 +28,7 @@ __all__ = [
     "CremaD",
     "DataSet",
     "DatasetError",
+    "EmptySplitError",
     "Fold",
     "FrameFolder",
     "LeakError",
@@ -30,4 +40,5 @@ __all__ = [
     "assign_splits",
     "check_disjoint",
     "k_folds",
+    "open_data_set",
 ]

@@ -123,6 +123,7 @@ class AffWild2(ScannedDataSet):
             frames=list_frames(folder, problems) if folder else None,
             sound=video or layout.sounds.get(parsed.video),
             person=parsed.person,
+            fps=float(parsed.fps_hint or 30),
             frame_count=frame_count,
         )
 

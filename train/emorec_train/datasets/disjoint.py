@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,12 +15,19 @@ from emorec_rt.media import Samples, open_media
 from emorec_train.datasets.protocol import ClipRecord, DatasetError
 from emorec_train.datasets.ravdess import utterance_of
 
+S = TypeVar("S", bound=str)
+
 
 class LeakError(DatasetError):
     """The same speaker, utterance or sound in two splits."""
 
 
-def check_disjoint(splits: Mapping[str, Sequence[ClipRecord]], *, sound: bool = True) -> None:
+def check_disjoint(
+    splits: Mapping[S, Sequence[ClipRecord]],
+    *,
+    sound: bool = True,
+    known: Mapping[Path, str | None] = MappingProxyType({}),
+) -> None:
     """Refuse splits that share a speaker or a recording.
 
     Recordings are the same when their decoded sound is (mono, 16 kHz, 16 bit: the container plays no part;
@@ -28,12 +37,13 @@ def check_disjoint(splits: Mapping[str, Sequence[ClipRecord]], *, sound: bool = 
     Args:
         splits: Records of each split or fold part.
         sound: Compare sound, which decodes every file once. A file that can't be decoded is not compared.
+        known: What ``sound_hash`` says of files for which it has been asked already.
 
     Raises:
         LeakError: Names the first leak and counts the rest.
     """
     seen: dict[str, tuple[str, ClipRecord]] = {}
-    hashes: dict[Path, str | None] = {}
+    hashes = dict(known)
     leaks: list[str] = []
     for split, records in splits.items():
         for record in sorted(records, key=lambda record: record.clip_id):

@@ -34,6 +34,10 @@ class DatasetError(EmorecError, ValueError):
         super().__init__(f"{source}: {reason}")
 
 
+class EmptySplitError(DatasetError):
+    """No clip in a split."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Something in a data set that isn't as it should be; ``str`` is one line that names the file."""
@@ -86,6 +90,7 @@ class ClipRecord:
         sound: File whose sound belongs to the clip: the video itself where it has sound, so that both streams
             share a clock.
         person: ``left`` or ``right`` where the data set tells two persons in a video apart; else empty.
+        fps: Frames a second of ``frames``, where no video gives their times.
         frame_count: Rows that a submission about the clip must have; ``None`` where nobody says.
     """
 
@@ -98,6 +103,7 @@ class ClipRecord:
     frames: FrameFolder | None = None
     sound: Path | None = None
     person: str = ""
+    fps: float = 30.0
     frame_count: int | None = None
 
     def __post_init__(self) -> None:
@@ -152,7 +158,8 @@ class DataSet(Protocol):
         """Clips of a split, sorted by ``clip_id``; no speaker is in two splits that were made here.
 
         Raises:
-            DatasetError: The split is empty, or is ``train`` and lacks one of ``labels``.
+            EmptySplitError: The split is empty.
+            DatasetError: It is ``train`` and lacks one of ``labels``, or no split can be made.
         """
         ...
 
@@ -181,7 +188,7 @@ class ScannedDataSet(ABC):
         """Clips of a split, see ``DataSet.records``."""
         chosen = [record for record in self._divided if record.split == split]
         if not chosen:
-            raise DatasetError(self.root, f"no {self.name} clip in the {split} split; {self._tally()}")
+            raise EmptySplitError(self.root, f"no {self.name} clip in the {split} split; {self._tally()}")
         if split == "train":
             require_classes(chosen, self.labels, self.root)
         return chosen

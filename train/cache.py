@@ -1,0 +1,84 @@
+"""Make the features of frozen encoders once, so that every training after that starts from them.
+
+    python train/cache.py --data ravdess:/data/ravdess --preset reference --out cache/ravdess
+    python train/run.py --data ravdess:/data/ravdess --preset reference --cache cache/ravdess
+
+May be stopped, or killed, and started again: finished clips are skipped.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from emorec_rt.errors import UsageError
+from emorec_train.options import data_options, data_request, exits
+from emorec_train.presets import PRESETS
+
+
+@click.command(help=(__doc__ or "").split("\n", 1)[0])
+@data_options
+@click.option("--preset", type=click.Choice(sorted(PRESETS)), default="reference", show_default=True)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the cache; one that is there already is completed.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of random weights.")
+@click.option(
+    "--storage",
+    type=click.Choice(["float32", "float16"]),
+    default="float32",
+    show_default=True,
+    help="float16 takes half the room, and rounds.",
+)
+@click.option("--remake", is_flag=True, help="Throw away what a cache of other settings holds.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Processes that decode and crop.  [default: one a core]"
+)
+@click.option(
+    "--random-encoders", is_flag=True, help="Don't load pretrained encoder weights (to try it out)."
+)
+@exits
+def main(
+    data: tuple[str, ...],
+    labels: str | None,
+    speaker_pattern: str | None,
+    preset: str,
+    out: Path,
+    seed: int,
+    storage: str,
+    remake: bool,
+    workers: int | None,
+    random_encoders: bool,
+) -> None:
+    """Fill the cache, print its folder, exit 0; 2 when the call is wrong, 1 for any other failure."""
+    import torch
+
+    from emorec_train.stages import CacheRun, make_cache
+
+    cores = len(os.sched_getaffinity(0))
+    torch.set_num_threads(cores)
+    request = data_request(data, labels, speaker_pattern)
+    if request is None:
+        raise UsageError("give --data NAME:PATH")
+    make_cache(
+        CacheRun(
+            preset=PRESETS[preset],
+            data=request,
+            out=out,
+            seed=seed,
+            workers=workers or cores,
+            pretrained=not random_encoders,
+            storage="float16" if storage == "float16" else "float32",
+            remake=remake,
+        )
+    )
+    click.echo(out)
+
+
+if __name__ == "__main__":
+    main()

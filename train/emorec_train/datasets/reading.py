@@ -1,0 +1,108 @@
+"""The frames and sound of a clip of a data set, through the runtime's own decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emorec_rt.errors import MediaError
+from emorec_rt.media import Frame, MediaItem, MissingFrame, Samples, open_media
+from emorec_train.datasets.protocol import ClipRecord, FrameFolder
+
+THREADS = 1
+"""Of a decoder: there is a process for each core already."""
+
+
+def read_items(record: ClipRecord, warnings: list[str]) -> Iterator[MediaItem]:
+    """Frames and samples of a clip; a frame without a picture is a ``MissingFrame``.
+
+    Args:
+        record: The clip. Its face crops take the times of the video's frames, if there is a video.
+        warnings: Takes what was damaged, a line each.
+
+    Raises:
+        MediaError: A file can't be read.
+    """
+    if record.sound is not None and record.sound != record.video:
+        yield from _media(record.sound, warnings, frames=False)
+    if record.frames is not None:
+        yield from _crops(record, record.frames, warnings)
+    elif record.video is not None:
+        yield from _media(record.video, warnings, sound=record.sound == record.video)
+
+
+def _media(
+    path: Path, warnings: list[str], *, frames: bool = True, sound: bool = True
+) -> Iterator[MediaItem]:
+    with open_media(path, frames=frames, sound=sound, threads=THREADS) as media:
+        yield from media
+        warnings += [line if line.startswith(str(path)) else f"{path}: {line}" for line in media.warnings]
+
+
+def _crops(record: ClipRecord, folder: FrameFolder, warnings: list[str]) -> Iterator[MediaItem]:
+    pictures = _Pictures(folder)
+    count, time, period = 0, 0.0, 1.0 / record.fps
+    if record.video is not None:
+        for item in _media(record.video, warnings, sound=record.sound == record.video):
+            if isinstance(item, Samples):
+                yield item
+                continue
+            if count:
+                period = item.pts_seconds - time
+            count, time = count + 1, item.pts_seconds
+            yield pictures.item(item.index, time)
+    beyond = range(count, int(max(folder.numbers, default=0)))
+    first = time + period if count else 0.0
+    yield from (pictures.item(index, first + (index - count) * period) for index in beyond)
+    if count and beyond:
+        warnings.append(f"{folder.path}: {len(beyond)} more frames than {record.video} has")
+    warnings += pictures.warnings()
+
+
+class _Pictures:
+    """The pictures of a folder, by index of their frame from 0."""
+
+    def __init__(self, folder: FrameFolder) -> None:
+        self._folder = folder
+        self._numbers = frozenset(folder.numbers.tolist())
+        self._damaged: list[Path] = []
+
+    def item(self, index: int, pts_seconds: float) -> Frame | MissingFrame:
+        """A frame, or its absence."""
+        path = self._folder.file(index + 1)
+        pixels = read_picture(path) if index + 1 in self._numbers else None
+        if pixels is not None:
+            return Frame(index, pts_seconds, pixels)
+        if index + 1 in self._numbers:
+            self._damaged.append(path)
+        return MissingFrame(index, pts_seconds)
+
+    def warnings(self) -> Iterator[str]:
+        """A line about what can't be read."""
+        if self._damaged:
+            more = f" and {len(self._damaged) - 1} more" if len(self._damaged) > 1 else ""
+            yield f"{self._damaged[0]}{more}: can't be read; taken as missing"
+
+
+def read_picture(path: Path) -> NDArray[np.uint8] | None:
+    """A picture as the runtime reads it, uint8 ``[H, W, 3]``; ``None`` if it can't be read."""
+    try:
+        with open_media(path, sound=False, threads=THREADS) as media:
+            return next((item.pixels for item in media if isinstance(item, Frame)), None)
+    except MediaError:
+        return None
+
+
+def media_of(record: ClipRecord) -> list[Path]:
+    """Files and folders that a clip is made of, each once."""
+    frames = record.frames.path if record.frames is not None else None
+    return [path for path in dict.fromkeys((record.video, frames, record.sound)) if path is not None]
+
+
+def all_media(records: Iterable[ClipRecord]) -> list[Path]:
+    """Files and folders of many clips, each once."""
+    return list(dict.fromkeys(chain.from_iterable(map(media_of, records))))

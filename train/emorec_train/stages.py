@@ -1,0 +1,210 @@
+"""First half of a training run: clips, encoders that are trained here, and the features that come of them."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import torch
+
+from emorec_rt.errors import UsageError
+from emorec_train.cache.settings import Storage
+from emorec_train.cache.store import MEDIA_FILE, require_cache_folder
+from emorec_train.clips import ClipSpec, Split
+from emorec_train.data import ClipSource, GeneratedClips
+from emorec_train.dataset_clips import DataRequest, DatasetClips, open_clips
+from emorec_train.datasets import DatasetError
+from emorec_train.extraction import cached_windows, extract, fill_cache, open_cache
+from emorec_train.features import ClipWindows, clip_windows
+from emorec_train.model.build import Models, build_models, freeze
+from emorec_train.presets import Preset
+from emorec_train.pretrain import train_audio, train_vision
+from emorec_train.progress import Stopwatch, say
+from emorec_train.records import CroppedClip, crop_clips
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class CacheRun:
+    """What to make features of, and where to put them.
+
+    Attributes:
+        preset: Model; its encoders are frozen.
+        data: Data sets.
+        out: Folder of the cache.
+        seed: Of weights, where they are random.
+        workers: Processes that decode and crop.
+        pretrained: Whether encoders have the weights that the preset names.
+        storage: Type on disk.
+        remake: Throw away a cache of other settings.
+    """
+
+    preset: Preset
+    data: DataRequest
+    out: Path
+    seed: int
+    workers: int
+    pretrained: bool = True
+    storage: Storage = "float32"
+    remake: bool = False
+
+
+def make_cache(run: CacheRun) -> None:
+    """Complete a cache with every split of the data.
+
+    Raises:
+        EmorecError: Something is wrong with the data, the weights or the folder.
+    """
+    source, preset = open_source(run.preset, run.data, workers=run.workers, cache=run.out)
+    torch.manual_seed(run.seed)
+    models = build_models(preset.model, pretrained=run.pretrained)
+    freeze_encoders(models)
+    spec = preset.model.preprocessing
+    with open_cache(run.out, spec, models, storage=run.storage, remake=run.remake) as cache:
+        clip_ids = _every_clip(source)
+        added = fill_cache(cache, source, clip_ids, spec, models, workers=run.workers)
+        held = sum(source.fingerprint(clip_id) in cache for clip_id in clip_ids)
+    say(f"{run.out}: {held} of {len(clip_ids)} clips, {added} of them new")
+
+
+Windows = dict[Split, list[ClipWindows]]
+
+
+def trains_encoders(preset: Preset) -> bool:
+    """Whether the preset's encoders learn here, rather than come frozen."""
+    return preset.vision.steps > 0 or preset.audio.steps > 0
+
+
+def open_source(
+    preset: Preset, data: DataRequest | None, *, workers: int, cache: Path | None = None
+) -> tuple[ClipSource, Preset]:
+    """The clips to train on, and the preset with their labels.
+
+    Args:
+        preset: Has the labels and the number of generated clips.
+        data: Data sets on disk; ``None`` takes generated clips.
+        workers: Processes that look at files.
+        cache: Folder that remembers what was found in them.
+
+    Raises:
+        UsageError: A cache is asked for while the encoders are trained.
+        DatasetError: The data can't be used.
+    """
+    if cache is not None and trains_encoders(preset):
+        raise UsageError("a cache is for frozen encoders, and this preset trains its own")
+    if data is None:
+        return generated_clips(preset), preset
+    if cache is not None:
+        require_cache_folder(cache)
+    clips = open_clips(data, workers=workers, memo=cache / MEDIA_FILE if cache else None)
+    model = msgspec.structs.replace(preset.model, labels=clips.labels)
+    counted = ", ".join(f"{split} {len(clips.clip_ids(split))}" for split in SPLITS)
+    say(f"clips: {counted}; labels: {', '.join(clips.labels)}")
+    return clips, msgspec.structs.replace(preset, model=model)
+
+
+def generated_clips(preset: Preset) -> GeneratedClips:
+    """The preset's clips: validation and test have a fifth of the training clips each."""
+    held_out = max(2, preset.clips // 5)
+    counts: dict[Split, int] = {"train": preset.clips, "validation": held_out, "test": held_out}
+    return GeneratedClips(preset.model.labels, counts, ClipSpec(seconds=preset.clip_seconds))
+
+
+def make_windows(
+    source: ClipSource,
+    preset: Preset,
+    models: Models,
+    watch: Stopwatch,
+    *,
+    seed: int,
+    workers: int,
+    cache: Path | None = None,
+) -> Windows:
+    """Windows of features of every split; the encoders are frozen afterwards.
+
+    Raises:
+        DatasetError: Too little of the data could be read.
+        CacheError: The cache is of other settings.
+    """
+    if trains_encoders(preset):
+        windows = _with_own_encoders(source, preset, models, watch, seed, workers)
+    else:
+        freeze_encoders(models)
+        with watch.stage("features"):
+            windows = _with_frozen_encoders(source, preset, models, workers, cache)
+    _check(source, windows)
+    return windows
+
+
+def freeze_encoders(models: Models) -> None:
+    """No encoder learns any more."""
+    for module in (models.vision, models.audio, models.text):
+        if module is not None:
+            freeze(module)
+
+
+def _with_own_encoders(
+    source: ClipSource, preset: Preset, models: Models, watch: Stopwatch, seed: int, workers: int
+) -> Windows:
+    spec = preset.model.preprocessing
+    with tempfile.TemporaryDirectory(prefix="emorec-train-") as scratch:
+        with watch.stage("clips"):
+            every = _every_clip(source)
+            records = {
+                clip.clip_id: clip
+                for clip in crop_clips(source, every, spec.vision, Path(scratch), workers=workers)
+            }
+            by_split = {
+                split: [records[clip_id] for clip_id in source.clip_ids(split) if clip_id in records]
+                for split in SPLITS
+            }
+        with watch.stage("encoders"):
+            _train_encoders(models, by_split["train"], preset, seed)
+        with watch.stage("features"):
+            return {
+                split: clip_windows(clips, spec, models.vision, models.audio, f"{split} features")
+                for split, clips in by_split.items()
+            }
+
+
+def _with_frozen_encoders(
+    source: ClipSource, preset: Preset, models: Models, workers: int, cache: Path | None
+) -> Windows:
+    spec = preset.model.preprocessing
+    if cache is None:
+        clips = extract(source, _every_clip(source), spec, models, workers=workers)
+        by_id = {clip.clip_id: clip for clip in clips}
+        return {
+            split: [by_id[clip_id] for clip_id in source.clip_ids(split) if clip_id in by_id]
+            for split in SPLITS
+        }
+    with open_cache(cache, spec, models) as features:
+        fill_cache(features, source, _every_clip(source), spec, models, workers=workers)
+        return {split: cached_windows(features, source, source.clip_ids(split)) for split in SPLITS}
+
+
+def _train_encoders(models: Models, clips: list[CroppedClip], preset: Preset, seed: int) -> None:
+    if preset.vision.steps:
+        train_vision(models.vision, models.text, preset.model.labels, clips, preset.vision, seed)
+    if preset.audio.steps:
+        spec, classes = preset.model.preprocessing.audio, len(preset.model.labels)
+        train_audio(models.audio, spec, classes, clips, preset.audio, seed)
+    freeze_encoders(models)
+
+
+def _every_clip(source: ClipSource) -> list[str]:
+    return [clip_id for split in SPLITS for clip_id in source.clip_ids(split)]
+
+
+def _check(source: ClipSource, windows: Windows) -> None:
+    """What couldn't be read may have been all of a split, or of a class."""
+    for split in ("train", "validation"):
+        if not windows[split]:
+            raise DatasetError(
+                "training data", f"no clip of the {split} split could be read; see the lines above"
+            )
+    if isinstance(source, DatasetClips):
+        source.require_classes([clip.clip_id for clip in windows["train"]])
