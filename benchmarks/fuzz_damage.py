@@ -114,15 +114,15 @@ def short_clips(media: Sequence[Path], folder: Path) -> list[Path]:
         if path.suffix.lower() in _OTHER_SUFFIXES or not path.stat().st_size:
             continue
         clip = folder / f"{number:03}-{path.name}"
-        if path.stat().st_size <= _CUT_ABOVE_BYTES or not _cut(path, clip):
+        if not (_is_long(path) and cut(path, clip)):
             clip.write_bytes(path.read_bytes())
         if clip.stat().st_size <= MOST_BYTES:
             clips.append(clip)
     return clips
 
 
-def _cut(source: Path, target: Path) -> bool:
-    """Copy the packets of the first seconds; some containers and codecs can't be written that way."""
+def cut(source: Path, target: Path) -> bool:
+    """Copy the packets of the first seconds; say whether container and codecs can be written that way."""
     try:
         with av.open(str(source)) as reader, av.open(str(target), "w") as writer:
             for packet in _first_packets(reader, writer):
@@ -130,6 +130,16 @@ def _cut(source: Path, target: Path) -> bool:
     except (av.error.FFmpegError, ValueError, OSError):
         return False
     return target.stat().st_size > 0
+
+
+def _is_long(path: Path) -> bool:
+    if path.stat().st_size > _CUT_ABOVE_BYTES:
+        return True
+    try:
+        with av.open(str(path)) as container:
+            return (container.duration or 0) > 2 * CLIP_SECONDS * av.time_base
+    except (av.error.FFmpegError, ValueError, OSError):
+        return False
 
 
 def _first_packets(reader: InputContainer, writer: OutputContainer) -> Iterator[Any]:

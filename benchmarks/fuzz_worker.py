@@ -77,7 +77,8 @@ def check_table(table: Path) -> tuple[int, str | None]:
     if [int(row["frame"]) for row in rows] != list(range(len(rows))):
         return len(rows), "rows are missing"
     names = [name for name in rows[0] if name[:1].isupper()]
-    if any(abs(sum(float(row[name]) for name in names) - 1.0) > 0.01 for row in rows):
+    sums = [sum(float(row[name]) for name in names) for row in rows]
+    if not all(abs(total - 1.0) <= 0.01 for total in sums):  # which NaN isn't
         return len(rows), "probabilities that don't sum to 1"
     return len(rows), None
 

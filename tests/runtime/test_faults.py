@@ -1,4 +1,4 @@
-"""What a machine can do to a run: missing libraries, a full disk, a folder that takes nothing, a sudden end."""
+"""What a machine can do to a run: missing libraries, full disks, folders that take nothing, a sudden end."""
 
 from __future__ import annotations
 
