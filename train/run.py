@@ -98,6 +98,7 @@ def _scaled(preset: Preset, clips: int | None, effort: float) -> Preset:
     return replace(
         preset,
         clips=clips or preset.clips,
+        faces=round(preset.faces * effort),
         vision=replace(preset.vision, steps=round(preset.vision.steps * effort)),
         audio=replace(preset.audio, steps=round(preset.audio.steps * effort)),
         fusion=replace(preset.fusion, epochs=max(1, round(preset.fusion.epochs * effort))),

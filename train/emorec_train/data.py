@@ -68,15 +68,17 @@ class GeneratedClips:
         labels: The model's labels.
         counts: Clips in each split.
         spec: What each clip is like.
+        skip: Seeds of each split that are passed over, so that two sets share no person.
     """
 
     labels: tuple[str, ...]
     counts: dict[Split, int]
     spec: ClipSpec
+    skip: int = 0
 
     def clip_ids(self, split: Split) -> list[str]:
         """Seeds, as text."""
-        return [str(seed) for seed in clip_seeds(split, self.counts[split])]
+        return [str(seed) for seed in clip_seeds(split, self.skip + self.counts[split])[self.skip :]]
 
     def open(self, clip_id: str) -> LabelledClip:
         """Draw the clip."""

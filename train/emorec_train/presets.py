@@ -71,6 +71,8 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         model: The configuration.
         clips: Generated clips in the training split; validation and test have a fifth of that each.
         clip_seconds: Length of a generated clip.
+        faces: Generated people, none of whom is in a clip, each showing every class, for the visual encoder's
+            first stage; 0 takes the training clips, whose few people it learns by heart.
         vision: First stage, visual encoder.
         audio: First stage, audio encoder.
         fusion: Second stage.
@@ -79,6 +81,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     model: ModelConfig
     clips: Positive
     clip_seconds: float
+    faces: Count = 0
     vision: EncoderSettings
     audio: EncoderSettings
     fusion: FusionSettings
@@ -116,7 +119,8 @@ DEMO: Final = Preset(
     ),
     clips=300,
     clip_seconds=6.0,
-    vision=EncoderSettings(steps=500, batch=64, learning_rate=2e-3),
+    faces=1000,
+    vision=EncoderSettings(steps=700, batch=64, learning_rate=2e-3),
     audio=EncoderSettings(steps=300, batch=8, learning_rate=1e-3),
     fusion=FusionSettings(epochs=10, batch=32, learning_rate=2e-3),
 )

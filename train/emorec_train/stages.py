@@ -10,6 +10,7 @@ import msgspec
 import torch
 
 from emorec_rt.errors import UsageError
+from emorec_rt.signal import EXPRESSIONS
 from emorec_train.cache.settings import Storage
 from emorec_train.cache.store import MEDIA_FILE, require_cache_folder
 from emorec_train.clips import ClipSpec, Split
@@ -25,6 +26,12 @@ from emorec_train.progress import Stopwatch, say
 from emorec_train.records import CroppedClip, crop_clips
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+FACE_SECONDS = 20.0
+"""Long enough that every class is held well beyond its onset and offset."""
+
+FACE_FPS = 1.5
+"""Pictures of one face that are closer in time hardly differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,12 @@ def generated_clips(preset: Preset) -> GeneratedClips:
     return GeneratedClips(preset.model.labels, counts, ClipSpec(seconds=preset.clip_seconds))
 
 
+def generated_faces(preset: Preset) -> GeneratedClips:
+    """People of the training split who are in no clip, silent, a few pictures of each class."""
+    spec = ClipSpec(seconds=FACE_SECONDS, fps=FACE_FPS, labels=EXPRESSIONS, sound=False)
+    return GeneratedClips(preset.model.labels, {"train": preset.faces}, spec, skip=preset.clips)
+
+
 def make_windows(
     source: ClipSource,
     preset: Preset,
@@ -161,13 +174,24 @@ def _with_own_encoders(
                 split: [records[clip_id] for clip_id in source.clip_ids(split) if clip_id in records]
                 for split in SPLITS
             }
+        with watch.stage("faces"):
+            faces = _faces(source, preset, Path(scratch), workers)
         with watch.stage("encoders"):
-            _train_encoders(models, by_split["train"], preset, seed)
+            _train_encoders(models, faces or by_split["train"], by_split["train"], preset, seed)
         with watch.stage("features"):
             return {
                 split: clip_windows(clips, spec, models.vision, models.audio, f"{split} features")
                 for split, clips in by_split.items()
             }
+
+
+def _faces(source: ClipSource, preset: Preset, scratch: Path, workers: int) -> list[CroppedClip]:
+    """Faces that the visual encoder learns from, where the clips are generated and the preset asks for it."""
+    if not (isinstance(source, GeneratedClips) and preset.faces):
+        return []
+    faces = generated_faces(preset)
+    vision = preset.model.preprocessing.vision
+    return list(crop_clips(faces, faces.clip_ids("train"), vision, scratch, workers=workers, label="faces"))
 
 
 def _with_frozen_encoders(
@@ -186,9 +210,11 @@ def _with_frozen_encoders(
         return {split: cached_windows(features, source, source.clip_ids(split)) for split in SPLITS}
 
 
-def _train_encoders(models: Models, clips: list[CroppedClip], preset: Preset, seed: int) -> None:
+def _train_encoders(
+    models: Models, faces: list[CroppedClip], clips: list[CroppedClip], preset: Preset, seed: int
+) -> None:
     if preset.vision.steps:
-        train_vision(models.vision, models.text, preset.model.labels, clips, preset.vision, seed)
+        train_vision(models.vision, models.text, preset.model.labels, faces, preset.vision, seed)
     if preset.audio.steps:
         spec, classes = preset.model.preprocessing.audio, len(preset.model.labels)
         train_audio(models.audio, spec, classes, clips, preset.audio, seed)
