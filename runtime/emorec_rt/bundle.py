@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emorec_rt import manifest as manifest_file
 from emorec_rt.errors import BundleError, UsageError
-from emorec_rt.manifest import GraphName, Manifest, Precision
+from emorec_rt.manifest import GraphName, Manifest, Precision, Variant
 
 DEMO_FOLDER = Path(__file__).parent / "demo"
 """The bundle that ships with the package: small encoders trained on drawn faces and synthetic voices."""
@@ -39,7 +39,7 @@ class Bundle:
                 f"{self.folder}: {graph} has no {precision} variant, only {', '.join(sorted(variants))}"
             )
         path = self.folder / variants[precision].file
-        _check_hash(path, variants[precision].sha256)
+        _check_file(path, variants[precision])
         return path
 
 
@@ -50,7 +50,7 @@ def open_bundle(folder: str | Path | None = None) -> Bundle:
         BundleError: It is no bundle, or its manifest is wrong.
     """
     folder = DEMO_FOLDER if folder is None else Path(folder)
-    if not folder.is_dir():
+    if not _is_folder(folder):
         raise BundleError(folder, "is no folder; --bundle takes what export/build_engine.py wrote")
     return Bundle(folder, manifest_file.load(folder / manifest_file.FILE_NAME))
 
@@ -64,10 +64,22 @@ def sha256_of(path: Path) -> str:
         return digest.hexdigest()
 
 
-def _check_hash(path: Path, expected: str) -> None:
-    if not path.is_file():
-        raise BundleError(path, "is missing, though the manifest names it; copy the whole bundle")
-    if sha256_of(path) != expected:
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name too long, or one with a zero byte
+        return False
+
+
+def _check_file(path: Path, variant: Variant) -> None:
+    try:
+        if not path.is_file():
+            raise BundleError(path, "is missing, though the manifest names it; copy the whole bundle")
+        # Sizes first: reading a file that has grown may take an hour.
+        same = path.stat().st_size == variant.size_bytes and sha256_of(path) == variant.sha256
+    except OSError as error:
+        raise BundleError(path, f"can't be read ({error.strerror})") from error
+    if not same:
         raise BundleError(
             path, "has changed since the bundle was built (its hash differs); copy the bundle again"
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emorec_rt.errors import EngineError
 from emorec_rt.faces import Box
 from emorec_rt.manifest import Decoding
 from emorec_rt.prediction import Prediction
@@ -46,7 +47,16 @@ class Stitcher:
         self._sum: NDArray[np.float32] | None = None  # [N, C + 1] weighted logits, and the weights
 
     def add(self, window: Window, logits: NDArray[np.float32]) -> Settled:
-        """Add a window's logits, float32 ``[T, C]``; return the steps that it settles."""
+        """Add a window's logits, float32 ``[T, C]``; return the steps that it settles.
+
+        Raises:
+            EngineError: A logit is NaN or infinite.
+        """
+        if not np.isfinite(logits).all():
+            raise EngineError(
+                "the model gave logits that are not finite: its weights are broken, or a precision "
+                "overflows; try another --precision, or export the bundle again"
+            )
         skip = max(self._first - window.first_step, 0)
         weight = self._weight[skip : window.steps]
         weighted = np.concatenate([logits[skip : window.steps] * weight, weight], axis=1)

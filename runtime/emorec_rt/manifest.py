@@ -28,6 +28,18 @@ Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 PlainFileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=128)]
 """A file directly inside the bundle: no folder, no parent, nothing hidden."""
 
+_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+Label = Annotated[str, Meta(pattern=_PRINTABLE, min_length=1, max_length=64)]
+"""A class's name: on one line, since every text format puts it there."""
+
+Line = Annotated[str, Meta(pattern=_PRINTABLE, max_length=1000)]
+"""Text for a person: nothing in it drives the terminal that shows it."""
+
+Bias = Annotated[float, Meta(ge=-1000.0, le=1000.0)]
+
+MAX_BYTES: Final = 16 * 2**20
+"""A larger file is no manifest."""
+
 
 class Grid(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The time grid on which windows lie.
@@ -128,7 +140,7 @@ class Decoding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     smoothing_seconds: Annotated[float, Meta(ge=0.0, le=60.0)] = 0.0
-    logit_bias: tuple[float, ...] = ()
+    logit_bias: tuple[Bias, ...] = ()
 
 
 class TensorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -179,12 +191,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     schema_version: Literal[1] = SCHEMA_VERSION
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=64)]
-    labels: Annotated[tuple[str, ...], Meta(min_length=2)]
+    labels: Annotated[tuple[Label, ...], Meta(min_length=2)]
     preprocessing: Preprocessing
     decoding: Decoding
     graphs: dict[GraphName, Graph]
     precision: Precision = "fp32"
-    notice: str = ""
+    notice: Line = ""
     provenance: dict[str, Any] = {}
     parity: dict[str, Any] = {}
 
@@ -231,16 +243,11 @@ def load(path: Path) -> Manifest:
     Raises:
         BundleError: It is missing, is no JSON, or a field is wrong; the message names the field.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise BundleError(
-            path, f"can't be read ({error.strerror}); a bundle is a folder with {FILE_NAME}"
-        ) from error
+    raw = _read(path)
     _check_version(path, raw)
     try:
         manifest = msgspec.json.decode(raw, type=Manifest)
-    except msgspec.DecodeError as error:
+    except _DECODE_ERRORS as error:
         raise BundleError(path, f"{error}") from error
     _check_consistency(path, manifest)
     return manifest
@@ -252,6 +259,24 @@ def dump(manifest: Manifest, path: Path) -> None:
     path.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
 
 
+_DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def _read(path: Path) -> bytes:
+    """The file's bytes; a pipe or a device would never end, so nothing but a file of some size is read."""
+    try:
+        size = path.stat().st_size
+        if not path.is_file():
+            raise BundleError(path, "is no file")
+        if size > MAX_BYTES:
+            raise BundleError(path, f"has {size} bytes, far too many for a manifest")
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(
+            path, f"can't be read ({error.strerror}); a bundle is a folder with {FILE_NAME}"
+        ) from error
+
+
 class _Versioned(msgspec.Struct):
     schema_version: int
 
@@ -260,7 +285,7 @@ def _check_version(path: Path, raw: bytes) -> None:
     """A version from the future is the more useful complaint than its first unknown field."""
     try:
         version = msgspec.json.decode(raw, type=_Versioned).schema_version
-    except msgspec.DecodeError as error:
+    except _DECODE_ERRORS as error:
         raise BundleError(path, f"is no manifest: {error}") from error
     if version != SCHEMA_VERSION:
         raise BundleError(

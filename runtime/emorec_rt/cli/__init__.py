@@ -54,3 +54,17 @@ def main() -> None:
     except EmorecError as error:
         say(f"error: {error}")
         raise SystemExit(EXIT_FAILED) from None
+    except ImportError as error:
+        if error.name and error.name.startswith("emorec_rt"):
+            raise  # a mistake of this program's, and its traceback says where
+        say(f"error: {_missing_library(error)}")
+        raise SystemExit(EXIT_FAILED) from None
+    except OSError as error:
+        say(f"error: {error.filename or 'the system'}: {error.strerror or error}")
+        raise SystemExit(EXIT_FAILED) from None
+
+
+def _missing_library(error: ImportError) -> str:
+    package = (error.name or "").partition(".")[0]
+    reason = " ".join(str(error).split())
+    return f"the library {package or 'needed'} can't be loaded ({reason}); run: pip install 'emorec[cpu]'"

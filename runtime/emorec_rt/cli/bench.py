@@ -14,7 +14,7 @@ import click
 @click.option(
     "--precision", type=click.Choice(["fp32", "fp16", "int8", "int8-fp16", "fp8"]), help="Variant to run."
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Inference threads.")
+@click.option("--threads", type=click.IntRange(1, 1024), help="Inference threads.")
 @click.option("--batch-size", type=click.IntRange(1, 1024), default=16, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def bench(

@@ -77,7 +77,7 @@ EXIT_READER_GONE = 128 + 13
     help="Variant to run.  [default: the bundle's]",
 )
 @click.option(
-    "--threads", type=click.IntRange(min=1), help="Inference threads.  [default: one for each core]"
+    "--threads", type=click.IntRange(1, 1024), help="Inference threads.  [default: one for each core]"
 )
 @click.option(
     "--batch-size", type=click.IntRange(1, 1024), default=16, show_default=True, help="Frames in a batch."

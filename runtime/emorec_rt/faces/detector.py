@@ -7,6 +7,8 @@ Wu, Peng, Yu: "YuNet: A Tiny Millisecond-level Face Detector" (2023). The weight
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +28,9 @@ NEARBY_SIDE: Final = 160
 
 MIN_SIDE: Final = 33
 """OpenCV pads sides to multiples of 32; on a side of 32 YuNet reads memory that nothing wrote."""
+
+_TRIAL: Final = 64
+"""Side of the picture that a model is tried on."""
 
 
 class FaceDetector:
@@ -47,7 +52,10 @@ class FaceDetector:
         if not path.is_file():
             raise UsageError(f"{path}: no such face model; --face-model takes a YuNet ONNX file")
         try:
-            self._net = cv2.FaceDetectorYN.create(str(path), "", (max_side, max_side), score_threshold)
+            with _quiet_opencv():
+                self._net = cv2.FaceDetectorYN.create(str(path), "", (_TRIAL, _TRIAL), score_threshold)
+                # A graph of another kind is read without complaint, and fails when it is fed.
+                self._net.detect(np.zeros((_TRIAL, _TRIAL, 3), np.uint8))
         except cv2.error as error:
             raise UsageError(f"{path}: OpenCV can't read this as a YuNet ONNX file") from error
         self._max_side = max_side
@@ -81,6 +89,17 @@ class FaceDetector:
         if found is None:
             return []
         return [Face(Box(*row[:4]).scaled(1 / scale), row[14]) for row in found.astype(float).tolist()]
+
+
+@contextmanager
+def _quiet_opencv() -> Iterator[None]:
+    """OpenCV would write of its own about a file that it can't read; the exception says enough."""
+    before = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(before)
 
 
 def default_model() -> Path:

@@ -17,6 +17,26 @@ DisplayMatrix = tuple[int, int, int, int]
 """``(a, b, c, d)``: a stored point ``(x, y)`` is shown at ``(a*x + c*y, b*x + d*y)``, y downwards."""
 
 
+class Orientation:
+    """The display matrix of a stream's pictures, read where it may have changed.
+
+    PyAV ties a frame and its side data to each other: a picture whose side data was looked at stays in memory
+    until Python's cycle collector comes by, hundreds of pictures later. So it is looked at in the first
+    picture, and again when the turn, which is told without, is another. Only a picture that gets mirrored
+    upside down in the middle of a stream escapes that.
+    """
+
+    def __init__(self) -> None:
+        self._degrees: float | None = None
+        self._matrix = IDENTITY
+
+    def matrix(self, frame: VideoFrame) -> DisplayMatrix:
+        """The display matrix of the stream's next frame."""
+        if frame.rotation != self._degrees:
+            self._degrees, self._matrix = frame.rotation, display_matrix(frame)
+        return self._matrix
+
+
 def display_matrix(frame: VideoFrame) -> DisplayMatrix:
     """Read the linear part of a frame's display matrix (ISO/IEC 14496-12, tkhd), identity without one."""
     try:

@@ -20,6 +20,9 @@ StreamT = TypeVar("StreamT", VideoStream, AudioStream)
 MIN_BITS_PER_SECOND: Final = 100.0
 """A header whose duration would mean less than this for the file's size isn't believed."""
 
+_SLICE_THREADS: Final = frozenset({"vp9"})
+"""Decoders that give a damaged picture all the same with slice threads, and lose it with any other."""
+
 _STILLS: Final = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -40,8 +43,9 @@ def choose_video(
         if width * height > limits.max_pixels:
             reason = f"the picture has {width}x{height} pixels, over the limit of {limits.max_pixels} pixels"
             raise MediaError(source, reason)
-        stream.codec_context.thread_type = "AUTO"
-        stream.codec_context.thread_count = threads
+        sliced = stream.codec_context.name in _SLICE_THREADS
+        stream.codec_context.thread_type = "SLICE" if sliced else "AUTO"
+        stream.codec_context.thread_count = max(threads, 2) if sliced else threads
         stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
         if _opens(stream):
             return stream

@@ -12,7 +12,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from emorec_rt.media.orientation import display_matrix, upright
+from emorec_rt.media.orientation import Orientation, upright
 from emorec_rt.media.packets import PacketDecoder
 from emorec_rt.media.timeline import Timeline
 from emorec_rt.media.types import Frame
@@ -50,6 +50,7 @@ class FrameDecoder:
         self.has_size = bool(stream.codec_context.width)
         self._timeline = Timeline(stream.time_base)
         self._rgb = VideoReformatter()
+        self._orientation = Orientation()
         self._step_seconds = 1.0 / (stream_fps(stream) or DEFAULT_FPS)
         self._last_seconds: float | None = None
         self._count = 0
@@ -79,7 +80,7 @@ class FrameDecoder:
         return seconds
 
     def _pixels(self, picture: VideoFrame) -> NDArray[np.uint8]:
-        matrix = display_matrix(picture)
+        matrix = self._orientation.matrix(picture)
         # One thread: a picture converts in a millisecond, and the cores are busy decoding.
         rgb = self._rgb.reformat(picture, format="rgb24", threads=1).to_ndarray()
         return upright(np.asarray(rgb, dtype=np.uint8), matrix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import struct
 import wave
 from collections.abc import Callable
@@ -260,3 +261,16 @@ def test_closing_ends_the_iterator(write_clip: Callable[..., Path]) -> None:
     with open_media(write_clip(times=np.arange(0, 2, 0.04).tolist())) as media:
         next(media)
     assert list(media) == []
+
+
+def test_pictures_leave_memory_without_the_cycle_collector(write_clip: Callable[..., Path]) -> None:
+    path = write_clip(times=np.arange(0, 2, 0.04).tolist(), matrix=[0, ONE, 0, -ONE, 0, 0, 0, 0, 1 << 30])
+    gc.collect()
+    gc.disable()
+    try:
+        with open_media(path, sound=False) as media:
+            assert sum(1 for _ in media) == 50
+        kept = sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+    finally:
+        gc.enable()
+    assert kept <= 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -144,3 +145,27 @@ def test_the_picture_limit_is_checked_on_opening(media_root: Path) -> None:
     path = media_root / "edge/androidx/portrait_4k60.mp4"
     with pytest.raises(MediaError, match="over the limit"):
         open_media(path, limits=MediaLimits(max_pixels=1920 * 1080))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_damaged_vp9_keeps_a_row_for_each_picture(media_root: Path, tmp_path: Path, threads: int) -> None:
+    data = bytearray((media_root / "edge/moviepy/no_duration.webm").read_bytes())
+    for offset in range(len(data) // 4, len(data) - 2000, len(data) // 8):
+        data[offset : offset + 300] = bytes(300)
+    path = tmp_path / "damaged.webm"
+    path.write_bytes(data)
+    with open_media(path, sound=False, threads=threads) as media:
+        ours = sum(1 for _ in media)
+    assert ours == _decodable(path, "SLICE") > _decodable(path, "NONE")
+
+
+def _decodable(path: Path, threads: str) -> int:
+    """Pictures of all packets that PyAV decodes, one packet after the other."""
+    count = 0
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = threads
+        for packet in container.demux(stream):
+            with contextlib.suppress(av.error.FFmpegError):
+                count += len(stream.codec_context.decode(packet if packet.size else None))
+    return count
