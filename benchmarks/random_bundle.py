@@ -20,6 +20,7 @@ from emorec_export.bundle import new_bundle, write_manifest
 from emorec_export.clips import calibration_clips, clip_ids
 from emorec_export.graphs import export_graph, write_graph
 from emorec_export.quantize import quantize
+from emorec_export.recipe import RECIPES
 from emorec_export.report import Reference, Report
 from emorec_rt.manifest import GRAPH_NAMES, GraphName
 from emorec_train.clips import clip_seeds
@@ -55,7 +56,7 @@ def write_bundle(folder: Path, checkpoint: Checkpoint) -> None:
         clips = calibration_clips(checkpoint, clip_ids(checkpoint, "train", CALIBRATION_CLIPS))
         ranges = collect(fp32, spec, classes, clips, source="generated")
         for name, path in int8.items():
-            model, _ = quantize(onnx.load(fp32[name]), ranges.graphs[name].tensors)
+            model = quantize(onnx.load(fp32[name]), ranges.graphs[name], RECIPES["int8"])
             write_graph(model, path)
         write_manifest(
             fresh,

@@ -24,14 +24,17 @@ class Prefetch(Generic[T]):
         items: What to produce.
         depth: Items that may wait.
         droppable: For live sources, which must be read on time: when the queue is full, the oldest waiting
-            item for which this holds is dropped and counted, instead of making the producer wait.
+            item for which this holds is dropped and counted, instead of making the producer wait; if there
+            is none, the oldest of all.
 
     Attributes:
-        dropped: Items dropped so far.
+        dropped: Items for which ``droppable`` holds that were dropped so far.
+        overflowed: Other items that were dropped so far.
     """
 
     def __init__(self, items: Iterable[T], depth: int, droppable: Callable[[T], bool] | None = None) -> None:
         self.dropped = 0
+        self.overflowed = 0
         self._items = items
         self._depth = depth
         self._droppable = droppable
@@ -101,3 +104,5 @@ class Prefetch(Generic[T]):
                 del self._waiting[position]
                 self.dropped += 1
                 return
+        self._waiting.popleft()
+        self.overflowed += 1

@@ -18,17 +18,15 @@ from emorec_rt.engines import AUTO, open_engines
 from emorec_rt.engines.base import Engine
 from emorec_rt.errors import MediaError
 from emorec_rt.faces import FaceCropper, FaceDetector, FaceMode
+from emorec_rt.intake import Intake
 from emorec_rt.manifest import GraphName, Precision
 from emorec_rt.media.types import Samples
 from emorec_rt.prediction import Prediction
-from emorec_rt.prefetch import Prefetch
 from emorec_rt.schedule import file_schedule, live_schedule
 from emorec_rt.sources import Source, SourceOptions, open_source
 from emorec_rt.window import CroppedFrame, Window
 from emorec_rt.window_builder import WindowBuilder
-from emorec_rt.windows import cropped
 
-PREFETCH_ITEMS = 64
 AUDIO_BATCH = 1
 FUSION_BATCH = 4
 
@@ -100,6 +98,9 @@ class Recognizer:
         bundle: An opened bundle.
         options: How to run it.
 
+    Attributes:
+        receiving: Whether an input has been opened; before, ``stop`` would wait for the first one.
+
     Raises:
         EmorecError: A graph can't be loaded.
     """
@@ -109,6 +110,7 @@ class Recognizer:
         self.options = options
         self._detector = None if options.faces == "off" else FaceDetector(options.face_model)
         self._stopping = False
+        self.receiving = False
         self.backend, self._engines = open_engines(
             bundle, backend=options.backend, precision=options.precision, threads=options.threads
         )
@@ -158,20 +160,16 @@ class Recognizer:
         for batcher in (self._vision, self._audio, self._fusion):
             batcher.flush()
 
-    def _prefetch(self, media: Source, cropper: FaceCropper) -> Prefetch[CroppedFrame | Samples]:
-        items = (cropped(item, cropper) for item in media)
-        return Prefetch(items, PREFETCH_ITEMS, droppable=_is_frame if media.live else None)
-
     def _run_one(self, source: Path, events: deque[Event]) -> Iterator[Event]:
         try:
             with open_source(source, self.options.source) as media:
+                self.receiving = True
                 yield Started(source, media.duration_seconds)
                 clip = self._clip(source, media, events.append)
                 cropper = self._cropper()
-                with self._prefetch(media, cropper) as items:
+                with Intake(media, cropper) as items:
                     for item in items:
                         if self._stopping:
-                            _end(media)
                             break
                         if item is not None:
                             clip.push(item)
@@ -179,7 +177,7 @@ class Recognizer:
                             self._flush()
                         yield from _drained(events)
                 cropper.finish(source)
-                clip.finish((*media.warnings, *_drops(items.dropped)))
+                clip.finish((*media.warnings, *items.warnings))
         except MediaError as error:
             events.append(Failed(source, error))
         yield from _drained(events)
@@ -260,21 +258,6 @@ class _Clip:
         if self.warnings is not None and self.builder.done and self.windows_waiting == 0:
             self._give(self.rows.finish())
             self.emit(Done(self.source, self.row_count, self.warnings))
-
-
-def _end(media: Source) -> None:
-    """Wake a live source's reading thread; a file's comes back by itself."""
-    if media.live:
-        media.close()
-
-
-def _is_frame(item: CroppedFrame | Samples) -> bool:
-    return isinstance(item, CroppedFrame)
-
-
-def _drops(count: int) -> tuple[str, ...]:
-    """What to tell of frames that a live source was too fast for."""
-    return (f"{count} frames were dropped: this machine is slower than the source",) if count else ()
 
 
 def _drained(events: deque[Event]) -> Iterator[Event]:

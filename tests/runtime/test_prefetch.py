@@ -48,12 +48,26 @@ def test_a_live_queue_drops_the_oldest_that_may_be_dropped() -> None:
         yield from range(10)
         filled.set()
 
-    with Prefetch(burst(), depth=4, droppable=lambda item: item % 2 == 0) as items:
+    with Prefetch(burst(), depth=6, droppable=lambda item: item % 2 == 0) as items:
         assert filled.wait(5)
         got = [item for item in items if item is not None]
     assert items.dropped == 10 - len(got)
     assert got == sorted(got)
     assert {1, 3, 5, 7, 9} <= set(got)
+
+
+def test_a_live_queue_is_bounded_even_if_nothing_may_be_dropped() -> None:
+    filled = threading.Event()
+
+    def burst() -> Iterator[int]:
+        yield from range(1000)
+        filled.set()
+
+    with Prefetch(burst(), depth=4, droppable=lambda _: False) as items:
+        assert filled.wait(5)
+        got = [item for item in items if item is not None]
+    assert got == [996, 997, 998, 999]
+    assert (items.dropped, items.overflowed) == (0, 996)
 
 
 def test_a_pause_is_told() -> None:

@@ -147,9 +147,14 @@ def run(
 
 
 def _stop_on_signal(recognizer: Recognizer) -> None:
-    """The first signal ends a live source with all its finished rows; the next one ends the process."""
+    """The first signal ends a live source with all its finished rows; the next one ends the process.
 
-    def stop(_number: int, _frame: object) -> None:
+    While nothing has been received yet, the first one does.
+    """
+
+    def stop(number: int, _frame: object) -> None:
+        if not recognizer.receiving:
+            raise SystemExit(128 + number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, _leave)
         recognizer.stop()

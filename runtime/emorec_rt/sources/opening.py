@@ -16,6 +16,7 @@ from emorec_rt.media.reader import MAX_THREADS
 from emorec_rt.sources.addresses import STDIN, endpoint, is_camera, masked, normalised, scheme
 from emorec_rt.sources.base import Source, SourceOptions
 from emorec_rt.sources.connection import Connection, connect_bytes, connect_ffmpeg, reason_of
+from emorec_rt.sources.hosts import check_host
 from emorec_rt.sources.http import MULTIPART, HttpTransport
 from emorec_rt.sources.pictures import PictureFolder
 from emorec_rt.sources.stream import Connect, StreamSource
@@ -92,6 +93,7 @@ def _open_udp(address: str, options: SourceOptions) -> Source:
 
 
 def _open_http(address: str, options: SourceOptions) -> Source:
+    check_host(address, options.open_seconds)
     transport = _opened(address, partial(_http, address, options))
     waiting = [transport]
 
@@ -111,6 +113,7 @@ def _http(address: str, options: SourceOptions) -> HttpTransport:
 def _connect_bytes(
     address: str, options: SourceOptions, open_transport: Callable[[], Transport], interruption: Interruption
 ) -> Connection:
+    check_host(address, options.open_seconds)
     transport = _opened(address, open_transport)
     finite, demuxer = False, {}
     if isinstance(transport, HttpTransport):
@@ -148,6 +151,8 @@ def _open_srt(address: str, options: SourceOptions) -> Source:
 def _connect_camera(device: str, options: SourceOptions, interruption: Interruption) -> Connection:
     if not Path(device).exists():
         raise MediaError(device, "no such camera; is it plugged in?")
+    if not os.access(device, os.R_OK | os.W_OK):
+        raise MediaError(device, "no permission to use this camera; its group is usually video")
     demuxer = {"format_whitelist": "v4l2,video4linux2"}
     if options.camera_size is not None:
         demuxer["video_size"] = "{}x{}".format(*options.camera_size)
@@ -163,6 +168,7 @@ def _connect_ffmpeg(
     demuxer_options: dict[str, str],
     _interruption: Interruption,  # FFmpeg's own reads end by their timeout alone
 ) -> Connection:
+    check_host(address, options.open_seconds)
     return connect_ffmpeg(
         address,
         masked(address),

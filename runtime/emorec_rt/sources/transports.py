@@ -35,7 +35,7 @@ class Transport(ABC):
         head: The first bytes.
         bytes_read: How many came so far.
         open_by: Monotonic time by which the format must be known; ``None`` afterwards.
-        cancelled: The Ctrl-C that came while a read waited: it can't pass through FFmpeg, and is for the
+        cancelled: What a signal raised while a read waited: it can't pass through FFmpeg, and is for the
             caller to raise again.
     """
 
@@ -44,7 +44,7 @@ class Transport(ABC):
         self.head = b""
         self.bytes_read = 0
         self.open_by: float | None = None
-        self.cancelled: KeyboardInterrupt | None = None
+        self.cancelled: KeyboardInterrupt | SystemExit | None = None
         self._interrupted = threading.Event()
 
     def read(self, size: int, /) -> bytes:
@@ -59,7 +59,7 @@ class Transport(ABC):
             raise TimeoutError("no known format in what came")
         try:
             data = self._receive(size)
-        except KeyboardInterrupt as interrupt:
+        except (KeyboardInterrupt, SystemExit) as interrupt:
             self.cancelled = interrupt
             self.interrupt()
             return b""

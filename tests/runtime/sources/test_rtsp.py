@@ -120,3 +120,17 @@ def test_not_an_rtsp_server(sender: Start) -> None:
     server = sender(lambda connection: connection.sendall(b"SSH-2.0-x\r\n" * 10))
     with pytest.raises(MediaError):
         open_source(f"rtsp://127.0.0.1:{server.port}/live", OPTIONS)
+
+
+def test_a_stream_that_the_server_does_not_have(sender: Start) -> None:
+    def missing(connection: socket.socket) -> None:
+        requests = connection.makefile("rb")
+        while request := requests.readline():
+            if request.startswith(b"CSeq"):
+                number = request.split()[1]
+                connection.sendall(b"RTSP/1.0 404 Not Found\r\nCSeq: " + number + b"\r\n\r\n")
+
+    server = sender(missing)
+    with pytest.raises(MediaError, match="404") as caught:
+        open_source(f"rtsp://admin:s3cret@127.0.0.1:{server.port}/nothing", OPTIONS)
+    assert "s3cret" not in str(caught.value)
