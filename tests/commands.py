@@ -22,7 +22,7 @@ OPERATORS: Final = {"&&", "||", "|", ";", "&", ">", ">>", "<", "2>", "(", ")"}
 REDIRECTIONS: Final = {">", ">>", "<", "2>"}
 
 NOT_OURS: Final = frozenset(
-    "cat cd cp curl docker echo ffmpeg find git gst-launch-1.0 head jq journalctl kill lint-imports ls mkdir mypy "
+    ". cat cd cp curl docker echo ffmpeg find git gst-launch-1.0 head jq journalctl kill lint-imports ls mkdir mypy "
     "nvidia-smi ruff scp source sudo systemctl tail tar v4l2-ctl xargs".split()
 )
 """Programs whose options are not checked."""

@@ -94,7 +94,7 @@ def test_pipes(line: str, stage: Path, environment: dict[str, str]) -> None:
         if f"{tool} " in line and shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")
     done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", line],
+        ["bash", "-c", line],
         cwd=stage,
         env=environment,
         capture_output=True,
@@ -103,7 +103,8 @@ def test_pipes(line: str, stage: Path, environment: dict[str, str]) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout or ">" in line or "--out " in line
+    assert "error:" not in done.stderr
+    assert done.stdout
 
 
 @pytest.mark.parametrize("block", all_blocks("python"), ids=lambda block: block.place)
