@@ -134,8 +134,10 @@ def _check_program(words: list[str]) -> None:
     elif "/" in program and (ROOT / program).is_file():
         _check_script(ROOT / program, arguments)
     elif program not in NOT_OURS:
-        raise WrongCommandError(f"unknown program {program}: mark the block with <!-- needs: ... -->, or add it to "
-                                "NOT_OURS in tests/commands.py")
+        raise WrongCommandError(
+            f"unknown program {program}: mark the block with <!-- needs: ... -->, or add it to "
+            "NOT_OURS in tests/commands.py"
+        )
 
 
 def _check_python(arguments: list[str]) -> None:

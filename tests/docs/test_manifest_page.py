@@ -47,7 +47,9 @@ def described(hint: Any) -> str:
 
 
 def _bounds(meta: msgspec.Meta) -> list[str]:
-    texts = [f"{sign} {value:g}" for name, sign in SIGNS.items() if (value := getattr(meta, name)) is not None]
+    texts = [
+        f"{sign} {value:g}" for name, sign in SIGNS.items() if (value := getattr(meta, name)) is not None
+    ]
     if meta.max_length is not None:
         texts.append(f"at most {meta.max_length} characters")
     if meta.min_length is not None and meta.min_length > 1:
@@ -62,7 +64,9 @@ def expected(struct: type[msgspec.Struct]) -> list[list[str]]:
     for field in msgspec.structs.fields(struct):
         required = field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT
         default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory
-        text = msgspec.json.encode(default() if callable(default) else default).decode() if not required else ""
+        text = (
+            msgspec.json.encode(default() if callable(default) else default).decode() if not required else ""
+        )
         found.append([f"`{field.name}`", described(hints[field.name]), f"`{text}`" if text else "required"])
     return found
 
@@ -89,10 +93,26 @@ def test_tensors_of_the_graphs() -> None:
         vision=manifest.Vision(crop_size=7003, mean=(0, 0, 0), std=(1, 1, 1), embedding_dim=7005),
         audio=manifest.Audio(embedding_dim=7007, chunk_tokens=7009),
     )
-    letters = {-1: "B", 7001: "T", 14002: "S", 7003: "side", 7005: "Dv", 7007: "Da", 7009: "chunk", 7011: "C", 3: "3"}
+    letters = {
+        -1: "B",
+        7001: "T",
+        14002: "S",
+        7003: "side",
+        7005: "Dv",
+        7007: "Da",
+        7009: "chunk",
+        7011: "C",
+        3: "3",
+    }
     letters[spec.audio.chunk_samples] = "N"
     wanted = [
-        [f"`{graph}`", kind, f"`{tensor.name}`", tensor.dtype, f"[{', '.join(letters[n] for n in tensor.shape)}]"]
+        [
+            f"`{graph}`",
+            kind,
+            f"`{tensor.name}`",
+            tensor.dtype,
+            f"[{', '.join(letters[n] for n in tensor.shape)}]",
+        ]
         for graph, (inputs, outputs) in manifest.expected_tensors(spec, 7011).items()
         for kind, tensors in (("input", inputs), ("output", outputs))
         for tensor in tensors

@@ -40,4 +40,6 @@ def _assert_listed(name: str, names: list[str], page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     assert name.removesuffix(" run") in text, f"{page} says nothing about {name}"
     missing = [option for option in names if f"`{option}`" not in text and f"`{option} " not in text]
-    assert not missing, f"{name} has options that {page} doesn't mention: {', '.join(missing)}; add a row each"
+    assert not missing, (
+        f"{name} has options that {page} doesn't mention: {', '.join(missing)}; add a row each"
+    )

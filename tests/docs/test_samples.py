@@ -12,7 +12,10 @@ from pages import ROOT, blocks
 
 from emorec_rt.signal import EXPRESSIONS
 
-SAMPLES = {block.language: block.text for block in blocks(ROOT / "docs" / "run.md", "txt", "csv", "json", "srt", "vtt")}
+SAMPLES = {
+    block.language: block.text
+    for block in blocks(ROOT / "docs" / "run.md", "txt", "csv", "json", "srt", "vtt")
+}
 SUFFIX = {"json": "jsonl"}
 
 
@@ -37,4 +40,6 @@ def test_sample(language: str, stage: Path, tmp_path: Path) -> None:
 def test_every_text_format_has_a_sample() -> None:
     from emorec_rt.writers import FORMATS
 
-    assert {SUFFIX.get(name, name) for name in SAMPLES} == {name for name, made in FORMATS.items() if made.text}
+    assert {SUFFIX.get(name, name) for name in SAMPLES} == {
+        name for name, made in FORMATS.items() if made.text
+    }
