@@ -3,8 +3,8 @@
 python benchmarks/readme.py            # rewrite the tables
 python benchmarks/readme.py --check    # fail if they differ from the committed measurements
 
-A page marks the place of a table with ``<!-- table:NAME -->`` and ``<!-- end -->``, each on a line of its own;
-``tables.py`` has the names.
+A page marks the place of a table with ``<!-- table:NAME -->`` and ``<!-- end -->``, each on a line of its
+own; ``tables.py`` has the names.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def sound(result: Result) -> str:
         [name, f"{r['average_recall']:.3f}", _interval(r["interval_95"]), f"{result['chance']:.3f}"]
         for name, r in (("trained on synthetic voices", result), ("untrained", untrained))
     ]
-    return f"{_table(head, rows)}\n\n{result['clips']} clips of {result['speakers']} speakers. {_machine(result)}"
+    return _measured(head, rows, result, f"{result['clips']} clips of {result['speakers']} speakers. ")
 
 
 def parity(manifest: Result) -> str:
@@ -194,7 +194,7 @@ TABLES: dict[str, tuple[str, Callable[[Result], str]]] = {
     "fuzz": ("fuzz", fuzz),
     "arm64_wheels": ("arm64_wheels", arm64_wheels),
 }
-"""By the name of a page's block: the measurement that it shows (or a JSON file of the repository), and how."""
+"""By the name of a page's block: the measurement that it shows, or a JSON file of the repository; and how."""
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -16,14 +16,34 @@ from typing import Final
 from unittest.mock import patch
 
 import click
+
 from pages import ROOT, Block
 
 OPERATORS: Final = {"&&", "||", "|", ";", "&", ">", ">>", "<", "2>", "(", ")"}
 REDIRECTIONS: Final = {">", ">>", "<", "2>"}
 
 NOT_OURS: Final = frozenset(
-    ". cat cd cp curl docker echo ffmpeg find git gst-launch-1.0 head jq journalctl kill lint-imports ls mkdir mypy "
-    "nvidia-smi ruff scp source sudo systemctl tail tar v4l2-ctl xargs".split()
+    {
+        *(
+            ".",
+            "cat",
+            "cd",
+            "cp",
+            "curl",
+            "echo",
+            "find",
+            "head",
+            "kill",
+            "ls",
+            "mkdir",
+            "source",
+            "tail",
+            "tar",
+        ),
+        *("docker", "ffmpeg", "git", "gst-launch-1.0", "jq", "scp", "v4l2-ctl", "nvidia-smi"),
+        *("journalctl", "sudo", "systemctl"),
+        *("lint-imports", "mypy", "ruff"),
+    }
 )
 """Programs whose options are not checked."""
 

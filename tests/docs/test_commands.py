@@ -12,10 +12,12 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+
 from commands import Shown, check, commands, emorec_rt, lines
 from pages import ROOT, Block, all_blocks
 
@@ -63,7 +65,7 @@ def test_program_and_options_exist(shown: Shown) -> None:
     check(shown)
 
 
-def test_marks_say_what_is_needed(record_property: pytest.FixtureRequest) -> None:
+def test_marks_say_what_is_needed() -> None:
     needs = Counter(need.strip() for block in SHELL for need in block.needs.split(",") if need)
     assert needs.keys() <= KNOWN_NEEDS, f"unknown marks: {needs.keys() - KNOWN_NEEDS}"
     for need, count in sorted(needs.items()):
@@ -79,7 +81,7 @@ def test_the_runtime_does_what_the_page_says(
     expected = (0, 1) if words[1:2] and words[1] in MAY_FAIL else (0,)
     assert result.exit_code in expected, result.output or result.exception
     for option in ("--out", "-o"):
-        for target in (b for a, b in zip(words, words[1:], strict=False) if a == option and b != "-"):
+        for target in (b for a, b in pairwise(words) if a == option and b != "-"):
             assert (stage / target).stat().st_size > 0
 
 

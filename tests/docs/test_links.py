@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from pages import PAGES, ROOT, anchors, links, name_of
 
 INDEX = ROOT / "docs" / "README.md"

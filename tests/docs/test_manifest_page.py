@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import msgspec
 import pytest
-from pages import ROOT, rows, section
 
 from emorec_rt import manifest
+from pages import ROOT, rows, section
 
 PAGE = ROOT / "docs" / "manifest.md"
 STRUCTS = [

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
 from pages import ROOT, blocks
 
 FOLDERS = ("runtime", "train", "export", "calibration", "jetson")

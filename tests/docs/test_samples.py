@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from commands import emorec_rt
-from pages import ROOT, blocks
 
+from commands import emorec_rt
 from emorec_rt.signal import EXPRESSIONS
+from pages import ROOT, blocks
 
 SAMPLES = {
     block.language: block.text
