@@ -1,8 +1,8 @@
 """No command in a page can rot unseen: it is run here, or held against its program's own options.
 
-``emorec-rt`` runs for real on a short talk with the demo bundle. Training, export and calibration are run by
-the tests of those parts on small data; here their calls are only read. A block with a mark
-(``<!-- needs: gpu -->``) is read too, and not run.
+``emorec-rt`` runs for real on a short talk with the demo bundle. Training is run by ``test_training_commands.py``;
+export and calibration are run by the tests of those parts on small data, and their calls are only read here. A
+block with a mark (``<!-- needs: a gpu -->``) is read too, and not run.
 """
 
 from __future__ import annotations
