@@ -264,6 +264,24 @@ def _command_in(module: ModuleType) -> click.Command | None:
     return None
 
 
+def option_names(shown: Shown) -> set[str]:
+    """Every option that a command's program has; of ``emorec-rt``, the sub-command's."""
+    words = shown.words
+    if words[0] == "emorec-rt":
+        known = emorec_rt().commands
+        command: click.Command | None = known.get(words[1], known["run"])
+    elif words[1] == "-m":
+        command = _command_in(importlib.import_module(words[2]))
+    else:
+        command = program(ROOT / words[1]) if not words[1].startswith("benchmarks/") else None
+    if command is None:
+        path = ROOT / words[1]
+        return (
+            set(re.findall(r'"(--[a-z-]+)"', path.read_text(encoding="utf-8"))) if path.is_file() else set()
+        )
+    return {name for param in command.params for name in (*param.opts, "--help")}
+
+
 def programs() -> list[Path]:
     """The workshop's programs that people run, benchmarks aside: files beside the packages."""
     folders = [ROOT / folder for folder in FOLDERS_OF_PROGRAMS if folder != "benchmarks"]

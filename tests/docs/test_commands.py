@@ -1,12 +1,13 @@
 """No command in a page can rot unseen: it is run here, or held against its program's own options.
 
-``emorec-rt`` runs for real on a short talk with the demo bundle. Training is run by ``test_training_commands.py``;
-export and calibration are run by the tests of those parts on small data, and their calls are only read here. A
+``emorec-rt`` runs for real on a short talk with the demo bundle; ``test_training_commands.py`` runs the calls
+of training. Export and calibration are run by the tests of those parts, and their calls are only read here. A
 block with a mark (``<!-- needs: a gpu -->``) is read too, and not run.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -18,8 +19,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from commands import Shown, check, commands, emorec_rt, lines
-from pages import ROOT, Block, all_blocks
+from commands import Shown, check, commands, emorec_rt, lines, option_names
+from pages import PAGES, ROOT, Block, all_blocks, name_of, prose
 
 SHELL = all_blocks("sh", "bash", "shell", "console")
 KNOWN_NEEDS = {
@@ -70,6 +71,24 @@ def test_marks_say_what_is_needed() -> None:
     assert needs.keys() <= KNOWN_NEEDS, f"unknown marks: {needs.keys() - KNOWN_NEEDS}"
     for need, count in sorted(needs.items()):
         print(f"{count} blocks of commands need {need}")
+
+
+INLINE = sorted(
+    {
+        (name_of(page), span)
+        for page in PAGES
+        for span in re.findall(r"`((?:emorec-rt|python \S+\.py|python -m emorec_\w+) [^`]+)`", prose(page))
+    }
+)
+
+
+@pytest.mark.parametrize(("page", "span"), INLINE)
+def test_options_in_running_text_exist(page: str, span: str) -> None:
+    """Values may be placeholders there, so only the names are held against the program."""
+    for shown in commands(Block(page, 0, "sh", span, "")):
+        known = option_names(shown)
+        unknown = [word for word in shown.words if word.startswith("--") and word not in known]
+        assert not unknown, f"{page}: `{span}`: no option {', '.join(unknown)}"
 
 
 @pytest.mark.parametrize("words", RUN, ids=" ".join)
