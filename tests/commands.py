@@ -47,7 +47,9 @@ NOT_OURS: Final = frozenset(
 )
 """Programs whose options are not checked."""
 
-FOLDERS_OF_PROGRAMS: Final = ("train", "export", "calibration", "jetson", "benchmarks")
+FOLDERS_OF_PROGRAMS: Final = ("train", "export", "calibration", "jetson")
+FOLDERS: Final = (*FOLDERS_OF_PROGRAMS, "runtime", "benchmarks", "tests", "docs", "examples", ".ci")
+"""What a path begins with that is one of the repository's files."""
 
 
 class WrongCommandError(Exception):
@@ -128,17 +130,8 @@ def _check_files(words: tuple[str, ...]) -> None:
     """A path that begins with a folder of the repository is a file of the repository."""
     for word in words:
         top = word.split("/", 1)[0]
-        if "/" in word and top in repository_folders() and not list(ROOT.glob(word.rstrip("/"))):
+        if "/" in word and top in FOLDERS and not list(ROOT.glob(word.rstrip("/"))):
             raise WrongCommandError(f"the repository has no {word}")
-
-
-@cache
-def repository_folders() -> frozenset[str]:
-    """Folders at the top that belong to the repository."""
-    ignored = {line.strip("/\n") for line in (ROOT / ".gitignore").open(encoding="utf-8")}
-    return frozenset(
-        path.name for path in ROOT.iterdir() if path.is_dir() and path.name not in {*ignored, ".git"}
-    )
 
 
 def _check_program(words: list[str]) -> None:
@@ -284,8 +277,7 @@ def option_names(shown: Shown) -> set[str]:
 
 def programs() -> list[Path]:
     """The workshop's programs that people run, benchmarks aside: files beside the packages."""
-    folders = [ROOT / folder for folder in FOLDERS_OF_PROGRAMS if folder != "benchmarks"]
-    return sorted(path for folder in folders for path in folder.glob("*.py"))
+    return sorted(path for folder in FOLDERS_OF_PROGRAMS for path in (ROOT / folder).glob("*.py"))
 
 
 def options(command: click.Command) -> list[str]:

@@ -1,7 +1,7 @@
 """The calls of ``train/`` that docs/train.md shows, run on small data in the layouts that it shows.
 
-A small preset with random weights stands in for ``reference``, whose encoders have to be downloaded. Everything
-else of a call is as the page has it.
+A small preset with random weights stands in for ``reference``, whose encoders have to be downloaded.
+Everything else of a call is as the page has it.
 """
 
 from __future__ import annotations
