@@ -162,6 +162,38 @@ def live(result: Result) -> str:
     )
 
 
+def agreement(result: Result) -> str:
+    """Each variant's labels against FP32's."""
+    head = ["variant", "clips", "steps", "same label as FP32", "change of macro F1"]
+    rows = (
+        [
+            f["variant"],
+            f"{f['count']} {f['clips']}",
+            f["steps"],
+            f"{f['agreement']:.3%}",
+            "-" if f["macro_f1_change"] is None else f"{f['macro_f1_change']:+.4f}",
+        ]
+        for f in result["figures"]
+    )
+    return _measured(head, rows, result)
+
+
+def outliers(result: Result) -> str:
+    """Cosines of INT8 with FP32, with and without outlier channels."""
+    head = [
+        "graph",
+        "norms with outliers",
+        "plain INT8, none",
+        "plain INT8, outliers",
+        "default recipe, outliers",
+    ]
+    rows = (
+        [f["graph"], f["norms"], f"{f['calm']:.4f}", f"{f['plain']:.4f}", f"{f['default']:.4f}"]
+        for f in result["figures"]
+    )
+    return _measured(head, rows, result, f"Cosine with FP32; limit of the default: {result['limit']:g}. ")
+
+
 def fuzz(result: Result) -> str:
     """What became of damaged files and bundles."""
     rows = [
@@ -191,6 +223,8 @@ TABLES: dict[str, tuple[str, Callable[[Result], str]]] = {
     "throughput": ("throughput", throughput),
     "throughput_ratios": ("throughput", throughput_ratios),
     "live": ("live", live),
+    "agreement": ("agreement", agreement),
+    "outliers": ("outliers", outliers),
     "fuzz": ("fuzz", fuzz),
     "arm64_wheels": ("arm64_wheels", arm64_wheels),
 }
