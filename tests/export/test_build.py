@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import pytest
 
+from emorec_calib import excerpts
 from emorec_calib import ranges as ranges_file
 from emorec_calib.errors import CalibrationError
 from emorec_export import build as build_module
@@ -30,7 +31,9 @@ from emorec_rt.bundle import open_bundle
 from emorec_rt.engines import open_engine
 from emorec_rt.errors import UsageError
 from emorec_rt.manifest import GRAPH_NAMES, GraphName
+from emorec_train.dataset_clips import DataRequest
 from emorec_train.model.checkpoint import Checkpoint
+from layouts import write_affwild2, write_video
 from tiny_model import CONFIG, LABELS, tiny_graphs
 
 PROGRAM = Path(__file__).parents[2] / "export" / "build_engine.py"
@@ -181,11 +184,45 @@ def test_too_much_loss_leaves_nothing(
     assert any("whole chain" in line for line in lines), "the report is shown all the same"
 
 
-def test_a_checkpoint_of_recordings_asks_for_ranges(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    record = msgspec.structs.replace(checkpoint.training, clips={"test": ["interview.mp4"]})
+def test_a_checkpoint_of_recordings_asks_where_they_are(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    record = msgspec.structs.replace(checkpoint.training, clips={"test": ["ravdess:interview"]})
     foreign = dataclasses.replace(checkpoint, training=record)
-    with pytest.raises(UsageError, match="records no generated test clips"):
+    with pytest.raises(UsageError, match="doesn't say where they are"):
         build(foreign, Request(out=tmp_path / "x", name="x"), Lines().console())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_of_data_sets(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    root = write_affwild2(tmp_path / "affwild2")
+    clips = {"train": ["affwild2:10-25-96x96_left"], "validation": ["affwild2:video7"], "test": []}
+    settings = {"data": DataRequest((f"affwild2:{root}",)).recorded()}
+    record = msgspec.structs.replace(checkpoint.training, clips=clips, settings=settings)
+    trained = dataclasses.replace(checkpoint, training=record)
+    build(
+        trained,
+        Request(out=tmp_path / "x", name="x", precisions=("fp32", "fp16"), max_drop=1.0),
+        Lines().console(),
+    )
+    reference = open_bundle(tmp_path / "x").manifest.parity["reference"]
+    assert reference["clips"] == 1
+    assert reference["steps"] > 10
+
+
+def test_recordings_calibrate(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(2):
+        write_video(tmp_path / "clips" / f"{seed}.mp4", seed, seconds=3.0)
+    monkeypatch.setattr(excerpts, "EXCERPT_SECONDS", 2.0)
+    request = Request(
+        out=tmp_path / "x", name="x", precisions=INT8, recordings=(tmp_path / "clips",), **QUICK
+    )
+    lines = Lines()
+    build(checkpoint, request, lines.console())
+    assert "calibrate 2" in lines
+    provenance = open_bundle(tmp_path / "x").manifest.provenance["calibration"]
+    assert (provenance["source"], provenance["clips"]) == ("media", 2)
+    assert provenance["samples"]["vision"] >= 100
 
 
 def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -203,14 +240,25 @@ def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     [
         (["--checkpoint", "{empty}"], 1, "run train/run.py"),
         (["--calib", "ranges.json"], 2, "add --int8"),
+        (["--calib", "{empty}/absent.json", "--int8"], 2, "no such file or folder"),
+        (["--calib", "{file}.json", "--calib", "{empty}", "--int8"], 2, "one ranges.json"),
+        (["--checkpoint", "{file}.json"], 2, "is a file"),
+        (["--out", "{file}.json/bundle", "--checkpoint", "{empty}"], 1, "run train/run.py"),
+        (["--data", "nonsense", "--checkpoint", "{tiny}"], 2, "give NAME:PATH"),
+        (["--checkpoint", "{tiny}", "--out", "{file}.json/bundle"], 1, "can't be written"),
         (["--auto-mixed", "--fp8"], 2, "add --int8"),
         (["--int4"], 2, "--int4"),
         (["--max-drop", "2"], 2, "--max-drop"),
         (["--nonsense"], 2, "--nonsense"),
     ],
 )
-def test_errors_are_one_line(arguments: list[str], code: int, message: str, tmp_path: Path) -> None:
-    result = _run(*(argument.format(empty=tmp_path) for argument in arguments))
+def test_errors_are_one_line(
+    arguments: list[str], code: int, message: str, tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file.json").touch()
+    places = {"empty": tmp_path / "empty", "file": tmp_path / "file", "tiny": checkpoint.folder}
+    result = _run(*(argument.format(**places) for argument in arguments))
     assert result.returncode == code
     assert message in result.stderr
     assert "Traceback" not in result.stderr
