@@ -13,9 +13,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from emorec_jetson import nvpmodel
-from emorec_jetson.errors import JetsonError
-from emorec_jetson.module import read_memory
+from emorec_rt.jetson import nvpmodel
+from emorec_rt.jetson.errors import JetsonError
+from emorec_rt.jetson.module import read_memory
 
 STALE_SECONDS = 60.0
 

@@ -122,6 +122,7 @@ def test_options_reach_the_build_and_the_runtime_takes_the_plan(
     assert done.exit_code == 0, done.output
     expected = BuildOptions(
         batch=BatchRange(1, 8, 8),
+        chunks=BatchRange(1, 2, 2),
         workspace_bytes=256 << 20,
         optimization_level=1,
         refit=True,
@@ -135,7 +136,9 @@ def test_options_reach_the_build_and_the_runtime_takes_the_plan(
 
 def test_no_option_means_any_plan() -> None:
     assert build_options(**NOTHING) is None
-    assert build_options(**{**NOTHING, "max_batch": 64}) == BuildOptions(batch=BatchRange(1, 16, 64))
+    assert build_options(**{**NOTHING, "max_batch": 64}) == BuildOptions(
+        batch=BatchRange(1, 16, 64), chunks=BatchRange(1, 16, 16)
+    )
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "--precision",
     "precisions",
     multiple=True,
-    help="Variant; may be repeated.  [default: its own]",
+    help="Variant; may be repeated.  [default: its own, on a Jetson what the memory takes]",
 )
 @click.option("--rebuild", is_flag=True, help="Build even if there is a plan that fits.")
 @plan_options
@@ -40,7 +40,7 @@ def build(
     emorec-rt build engines/mine --backend tensorrt --precision fp16 --max-batch 8 --workspace 1024
     """  # noqa: D301 - click reads the \b
     from emorec_rt.bundle import open_bundle
-    from emorec_rt.engines import choose_backend
+    from emorec_rt.engines import choose_backend, default_precision
     from emorec_rt.engines.preparing import prepare
 
     opened = open_bundle(bundle)
@@ -51,7 +51,7 @@ def build(
         for made in prepare(
             opened,
             chosen,
-            precisions or (opened.manifest.precision,),  # type: ignore[arg-type]  # unknown ones are refused
+            precisions or (default_precision(opened, chosen),),  # type: ignore[arg-type]  # unknown: refused
             options=build_options(**options),
             rebuild=rebuild,
             progress=progress,

@@ -93,7 +93,7 @@ def test_a_plan_is_built_once_compared_and_kept(
     assert world.batches == [1, 1, 1, 3, 3, 3, 4, 4, 4]
     record = msgspec.json.decode(plan.with_suffix(".json").read_bytes(), type=Sidecar)
     assert record.verification == {"cosine": pytest.approx(1.0), "norm": 0.0, "items": 24}
-    assert record.identity.shapes == {"frames": ((1, 6), (16, 6), (32, 6))}
+    assert record.identity.shapes == {"frames": ((1, 6), (16, 6), (16, 6))}
     caplog.clear()
     assert ensure_plan(path, entry) == plan
     assert len(world.builds) == 1

@@ -15,7 +15,7 @@ from emorec_rt.engines.tensorrt.api import import_tensorrt
 from emorec_rt.engines.tensorrt.builder import build_plan
 from emorec_rt.engines.tensorrt.cuda import Device, current_device
 from emorec_rt.engines.tensorrt.engine import CUDA_GRAPHS, TensorRTEngine
-from emorec_rt.engines.tensorrt.options import BuildOptions
+from emorec_rt.engines.tensorrt.options import BuildOptions, chunks_beside, up_to
 from emorec_rt.engines.tensorrt.plans import (
     Identity,
     PlanFile,
@@ -27,6 +27,7 @@ from emorec_rt.engines.tensorrt.plans import (
 )
 from emorec_rt.engines.tensorrt.progress import Progress
 from emorec_rt.errors import BundleError, EngineError, OutOfMemoryError, OutputError
+from emorec_rt.jetson.module import desktop_runs
 from emorec_rt.manifest import Graph, Precision
 
 _logger = logging.getLogger(__name__)
@@ -142,7 +143,7 @@ def ensure_plan(
     device = current_device()
     source = Source.of(path, graph)
     _check_precision(source, device)
-    wanted = source.identity(options or DEFAULTS, device, trt.__version__)
+    wanted = source.identity(options or default_options(device), device, trt.__version__)
     ignored = () if options else _HOW
     where = (path, wanted.model_sha256, device, trt.__version__)
     candidates = places(*where)
@@ -158,6 +159,20 @@ def ensure_plan(
     reference = _reference(source) if check else None
     _build(source, wanted, place, device, progress, reference, feeds)
     return place.path
+
+
+def default_options(device: Device) -> BuildOptions:
+    """How to build where nobody says: on a Jetson by its memory plan, which leaves room for Linux."""
+    if not device.integrated:
+        return DEFAULTS
+    from emorec_rt.jetson.plan import plan_memory  # it needs this package
+
+    plan = plan_memory(device.memory_bytes >> 20, desktop=desktop_runs())
+    return BuildOptions(
+        batch=up_to(plan.batch),
+        chunks=up_to(chunks_beside(plan.batch)),
+        workspace_bytes=plan.workspace_mib << 20,
+    )
 
 
 def _check_precision(source: Source, device: Device) -> None:
