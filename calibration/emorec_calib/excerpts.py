@@ -33,7 +33,7 @@ def media_files(paths: Iterable[Path]) -> list[Path]:
         raise UsageError(f"{absent[0]}: no such file or folder")
     files = [file for path in paths for file in (_inside(path) if path.is_dir() else [path])]
     if not files:
-        raise UsageError(f"no video files in {', '.join(map(str, paths))}")
+        raise UsageError(f"no recordings in {', '.join(map(str, paths))}")
     return list(dict.fromkeys(files))
 
 

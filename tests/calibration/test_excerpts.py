@@ -117,7 +117,7 @@ def test_files_and_folders(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     found = media_files([tmp_path / "odd.bin", tmp_path / "in", tmp_path / "in" / "b.MP4"])
     assert [str(path.relative_to(tmp_path)) for path in found] == ["odd.bin", "in/b.MP4", "in/deep/a.mkv"]
-    with pytest.raises(UsageError, match="no video files in"):
+    with pytest.raises(UsageError, match="no recordings in"):
         media_files([])
     with pytest.raises(UsageError, match="no such file or folder"):
         media_files([tmp_path / "absent"])
