@@ -18,7 +18,10 @@ Excerpt = tuple[float, float]
 """Start and end in seconds from the recording's beginning, half-open."""
 
 
-MEDIA_SUFFIXES: Final = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts"})
+MEDIA_SUFFIXES: Final = frozenset(
+    {".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".flv"}
+    | {".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus"}
+)
 """What is taken from a folder; a file that is named itself may be called anything."""
 
 
