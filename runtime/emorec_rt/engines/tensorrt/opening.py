@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emorec_rt.engines.base import Engine, Tensors
-from emorec_rt.engines.compare import compare
+from emorec_rt.engines.compare import compare, latency_ms
 from emorec_rt.engines.tensorrt.api import import_tensorrt
 from emorec_rt.engines.tensorrt.builder import build_plan
 from emorec_rt.engines.tensorrt.cuda import Device, current_device
 from emorec_rt.engines.tensorrt.engine import CUDA_GRAPHS, TensorRTEngine
-from emorec_rt.engines.tensorrt.options import BuildOptions, chunks_beside, up_to
+from emorec_rt.engines.tensorrt.options import DEFAULTS, BuildOptions, chunks_beside, up_to
 from emorec_rt.engines.tensorrt.plans import (
     Identity,
     PlanFile,
@@ -31,7 +31,6 @@ from emorec_rt.jetson.module import desktop_runs
 from emorec_rt.manifest import Graph, Precision
 
 _logger = logging.getLogger(__name__)
-DEFAULTS = BuildOptions()
 FP8_FROM = (8, 9)
 """First compute capability with FP8 (Ada); an Orin has 8.7."""
 _HOW = ("options", "shapes")
@@ -237,7 +236,8 @@ def _compare(
     graph, host_code = source.graph, wanted.options.version_compatible
     engine = TensorRTEngine(draft, graph.inputs, graph.outputs, host_code=host_code)
     found = compare(draft.name, engine, reference, source.variant, feeds, largest=engine.max_batch)
-    return found.as_dict()
+    batch = min(wanted.options.batch_for(graph).best, engine.max_batch)
+    return {**found.as_dict(), "latency_ms": latency_ms(engine, batch), "latency_batch": batch}
 
 
 def _draft(place: PlanFile, data: bytes) -> Path:

@@ -82,3 +82,6 @@ class BuildOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         if graph.inputs[0].dtype == "uint8":
             return self.batch or FRAMES
         return self.chunks or CHUNKS
+
+
+DEFAULTS: Final = BuildOptions()
