@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -263,6 +265,28 @@ def test_errors_are_one_line(
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_build_leaves_nothing(
+    number: signal.Signals, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    out = tmp_path / "engines"
+    process = subprocess.Popen(
+        [sys.executable, str(PROGRAM), "--checkpoint", str(checkpoint.folder), "--out", str(out / "tiny")],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (out.is_dir() and any(out.iterdir())):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(number)
+    shown, told = process.communicate(timeout=60)
+    assert process.returncode not in (0, None)
+    assert (shown, "Traceback" in told) == ("", False)
+    assert list(out.iterdir()) == []
 
 
 def test_a_foreign_output_folder_is_refused_before_any_work(checkpoint: Checkpoint, tmp_path: Path) -> None:
