@@ -94,6 +94,11 @@ def test_health_tells_fresh_rows_from_stale(orin: Path) -> None:
     assert "healthy, last row 10 s ago; 5120 MiB free, 51.2 C" in fresh.line
     assert not stale.healthy
     assert "UNHEALTHY" in stale.line
+    assert "held down" not in stale.line
+    write(orin, "sys/class/thermal/cooling_device5/cur_state", "2\n")
+    hot = check("video0", rows, now_seconds=1010.0, stale_seconds=60.0, root=orin)
+    assert hot.healthy
+    assert "clocks held down by gpu-throttle-alert.5" in hot.line
     assert not check("video1", orin / "none", now_seconds=0.0, stale_seconds=1.0, root=orin).healthy
 
 
