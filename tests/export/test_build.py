@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import msgspec
 import numpy as np
 import onnx
 import pytest
+from click.testing import CliRunner
 
 from emorec_calib import excerpts
 from emorec_calib import ranges as ranges_file
@@ -225,6 +228,47 @@ def test_recordings_calibrate(
     provenance = open_bundle(tmp_path / "x").manifest.provenance["calibration"]
     assert (provenance["source"], provenance["clips"]) == ("media", 2)
     assert provenance["samples"]["vision"] >= 100
+
+
+def _documented() -> list[str]:
+    """The options of each command in the page's list of variants."""
+    page = (PROGRAM.parents[1] / "docs" / "export.md").read_text(encoding="utf-8")
+    section = page.partition("## One command for each variant")[2].partition("\n## ")[0]
+    return re.findall(r"^python export/build_engine\.py (.*?) *#", section, re.MULTILINE)
+
+
+VARIANTS_OF = {
+    "--fp32": ("fp32",),
+    "--fp16": ("fp32", "fp16"),
+    "--int8": ("fp32", "int8"),
+    "--fp16 --int8": ("fp32", "fp16", "int8", "int8-fp16"),
+    "--fp8": ("fp32", "fp8"),
+    "--int8 --auto-mixed": ("fp32", "int8"),
+}
+
+
+def test_the_page_has_a_command_for_each_variant() -> None:
+    assert _documented() == list(VARIANTS_OF)
+
+
+@pytest.mark.parametrize("options", VARIANTS_OF)
+def test_one_command_for_each_variant(
+    options: str, checkpoint: Checkpoint, bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process keeps its own
+    monkeypatch.setattr(build_module, "MIX_CLIPS", 1)
+    main = runpy.run_path(str(PROGRAM), run_name="program")["main"]
+    out = tmp_path / "bundle"
+    calib = [] if options in ("--fp32", "--fp16") else ["--calib", bundle_folder / ranges_file.FILE_NAME]
+    arguments = ["--checkpoint", checkpoint.folder, "--out", out, "--test-clips", 1, "--max-drop", 1, *calib]
+    done = CliRunner().invoke(main, [*options.split(), *map(str, arguments)])
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"{out}\n"
+    assert "whole chain on 1 held-out clips" in done.stderr
+    manifest = open_bundle(out).manifest
+    assert tuple(manifest.graphs["vision"].variants) == VARIANTS_OF[options]
+    assert (out / PAGE_FILE_NAME).is_file()
+    assert bool(manifest.parity["sensitivity"]) == ("--auto-mixed" in options)
 
 
 def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
