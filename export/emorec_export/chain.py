@@ -18,7 +18,7 @@ from emorec_rt.windows import iter_windows
 from emorec_train.data import LabelledClip
 from emorec_train.labels import ClipLabels
 
-MAX_CLIP_SECONDS: Final = 60.0
+MAX_CLIP_SECONDS: Final = 30.0
 """Of a longer clip the beginning is taken: its faces stay in memory while every variant runs on them."""
 
 _SLACK_SECONDS: Final = 1.0
@@ -66,15 +66,17 @@ class Sample:
         return self.truth.at(times_seconds, self.frame_times_seconds)
 
 
-def take_in(clip: LabelledClip, spec: Preprocessing, detector: FaceDetector) -> Sample:
-    """Find the faces of a clip's first ``MAX_CLIP_SECONDS``; one whole frame is in memory at a time.
+def take_in(
+    clip: LabelledClip, spec: Preprocessing, detector: FaceDetector, seconds: float = MAX_CLIP_SECONDS
+) -> Sample:
+    """Find the faces of a clip's first seconds; one whole frame is in memory at a time.
 
     Raises:
         MediaError: The clip can't be read.
     """
     cropper = RememberingCropper(spec, detector, clip.faces)
     items: list[MediaItem] = []
-    for item in beginning(clip.items, MAX_CLIP_SECONDS):
+    for item in beginning(clip.items, seconds):
         if isinstance(item, Frame):
             cropper.process(item)
             items.append(Frame(item.index, item.pts_seconds, item.pixels[:1, :1].copy()))

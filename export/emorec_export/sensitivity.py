@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -24,6 +24,9 @@ from emorec_rt.faces import FaceDetector
 from emorec_rt.manifest import GRAPH_NAMES, GraphName, Preprocessing
 from emorec_train.data import LabelledClip
 from emorec_train.metrics import score
+
+BENCH_SECONDS: Final = 10.0
+"""Of each clip: it is run once for every layer."""
 
 Engines = Mapping[GraphName, Engine]
 Layer = tuple[GraphName, str]
@@ -97,7 +100,7 @@ class Bench:
         self._spec = spec
         self._labels = labels
         detector = FaceDetector()
-        self._samples = [take_in(clip, spec, detector) for clip in clips]
+        self._samples = [take_in(clip, spec, detector, BENCH_SECONDS) for clip in clips]
         self._expected, self._truth = self._answers(self.engines)
 
     def sensitivity(self, name: GraphName, engine: Engine) -> tuple[float, float]:
