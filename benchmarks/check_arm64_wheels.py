@@ -4,9 +4,10 @@
 
 Resolves the dependencies of ``pyproject.toml`` (with the ``cpu`` extra) and of ``jetson/requirements.*.txt``
 for Python 3.10 on Ubuntu 22.04 (glibc 2.35) and Python 3.12 on Ubuntu 24.04 (glibc 2.39), wheels only, and
-prints what pip would install there beside ``jetson/constraints.txt``. Nothing is installed. pip evaluates environment markers for the Python it
-runs under, so ``python3.10`` and ``python3.12`` are used where PATH has them, and the table says which one
-answered. The result goes to ``benchmarks/results/arm64_wheels.json``; exit code 1 where a wheel is missing.
+prints what pip would install there under ``jetson/constraints.txt``. Nothing is installed. pip evaluates
+environment markers for the Python it runs under, so ``python3.10`` and ``python3.12`` are used where PATH has
+them, and the table says which one answered. The result goes to ``benchmarks/results/arm64_wheels.json``; exit
+code 1 where a wheel is missing.
 """
 
 from __future__ import annotations
