@@ -20,7 +20,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DEMO_CLIP = ROOT / "examples" / "demo.mp4"
-SENDER = Path(__file__).parents[1] / "live_sender.py"
+SENDER = ROOT / "benchmarks" / "live_sender.py"
 COMMAND = [sys.executable, "-c", "from emorec_rt.cli import main; main()"]
 ROWS = 75
 
@@ -66,9 +66,12 @@ def test_a_stream_gives_rows_while_it_runs_and_ends_cleanly_on_a_signal(
         env=environment,
     ) as process:
         assert process.stdout is not None
+        assert process.stderr is not None
         early = list(islice(process.stdout, ROWS))  # while the sender goes on
         process.send_signal(number)
-        late, err = process.communicate(timeout=60)
+        late = process.stdout.read()  # communicate() would leave out what was read ahead
+        err = process.stderr.read()
+        process.wait(60)
     rows = [json.loads(line) for line in [*early, *late.splitlines()]]
     assert process.returncode == 0, err
     assert "Traceback" not in err
