@@ -9,29 +9,42 @@ that, as in a camera, is part of the delay.
 
 from __future__ import annotations
 
+import heapq
 import sys
 import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import av
 from av.container import OutputContainer
 
 FPS: Final = 25
 LOW_DELAY: Final = {"tune": "zerolatency", "preset": "ultrafast", "g": "12"}
-AT_ONCE: Final = {"flush_packets": "1", "max_interleave_delta": "100000"}
-"""For the muxer: nothing waits for a full buffer, nor a picture longer than 0.1 s for sound."""
+START_SECONDS: Final = 1
+"""Of the stream's clock: an encoder's first packet of sound lies before it."""
+
+AT_ONCE: Final = {"flush_packets": "1", "max_interleave_delta": "100000", "pes_payload_size": "0"}
+"""For the muxer: nothing waits for a full buffer, no picture longer than 0.1 s for sound, and no sound for
+more sound, of which FFmpeg would otherwise put up to half a second into one packet."""
 
 
 def looped(clip: Path) -> Iterator[av.AudioFrame | av.VideoFrame]:
-    """Frames and sound of the clip, again and again."""
+    """Frames and sound of the clip in the order of their times, whatever the file's is, again and again."""
     while True:
-        with av.open(str(clip)) as container:
-            for frame in container.decode():
-                if isinstance(frame, av.AudioFrame | av.VideoFrame):
-                    yield frame
+        yield from heapq.merge(_track(clip, "video"), _track(clip, "audio"), key=_time_seconds)
+
+
+def _time_seconds(frame: av.AudioFrame | av.VideoFrame) -> float:
+    return frame.time or 0.0
+
+
+def _track(clip: Path, kind: str) -> Iterator[av.AudioFrame | av.VideoFrame]:
+    with av.open(str(clip)) as container:
+        for stream in [stream for stream in container.streams if stream.type == kind][:1]:
+            for packet in container.demux(stream):
+                yield from cast("list[av.AudioFrame | av.VideoFrame]", packet.decode())
 
 
 class LiveEncoder:
@@ -54,7 +67,7 @@ class LiveEncoder:
 
     def picture(self, frame: av.VideoFrame, index: int) -> None:
         """Send frame number ``index``."""
-        frame.pts, frame.time_base = index, Fraction(1, FPS)
+        frame.pts, frame.time_base = START_SECONDS * FPS + index, Fraction(1, FPS)
         frame.pict_type = av.video.frame.PictureType.NONE
         self._out.mux(self._video.encode(frame))
 
@@ -62,7 +75,8 @@ class LiveEncoder:
         """Send the next block of sound."""
         if self._sound is None:
             return
-        frame.pts, frame.time_base = self._samples, Fraction(1, frame.sample_rate)
+        frame.time_base = Fraction(1, frame.sample_rate)
+        frame.pts = START_SECONDS * frame.sample_rate + self._samples
         self._samples += frame.samples
         self._out.mux(self._sound.encode(frame))
 

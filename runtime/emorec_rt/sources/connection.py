@@ -17,6 +17,7 @@ from emorec_rt.errors import MediaError
 from emorec_rt.media import MediaItem
 from emorec_rt.media.container import OPEN_ERRORS, open_bytes
 from emorec_rt.media.decoders import PacketCounts, TrackDecoders, open_decoders
+from emorec_rt.media.segment import LIVE_BLOCK_SECONDS
 from emorec_rt.sources.base import SourceOptions
 from emorec_rt.sources.transports import Interruption, Transport
 
@@ -184,7 +185,9 @@ def _decoding(
     transport: Transport | None,
 ) -> Connection:
     try:
-        decoders, warnings = open_decoders(container, name, options.limits, threads=threads)
+        decoders, warnings = open_decoders(
+            container, name, options.limits, threads=threads, block_seconds=LIVE_BLOCK_SECONDS
+        )
         return Connection(container, decoders, warnings, transport)
     except BaseException:
         container.close()
