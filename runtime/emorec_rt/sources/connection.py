@@ -17,7 +17,7 @@ from emorec_rt.errors import MediaError
 from emorec_rt.media import MediaItem
 from emorec_rt.media.container import OPEN_ERRORS, open_bytes
 from emorec_rt.media.decoders import PacketCounts, TrackDecoders, open_decoders
-from emorec_rt.media.segment import LIVE_BLOCK_SECONDS
+from emorec_rt.media.segment import BLOCK_SECONDS, LIVE_BLOCK_SECONDS
 from emorec_rt.sources.base import SourceOptions
 from emorec_rt.sources.transports import Interruption, Transport
 
@@ -96,6 +96,7 @@ def connect_bytes(
     interruption: Interruption,
     *,
     threads: int,
+    live: bool = False,
     open_seconds: float | None = None,
     demuxer_options: Mapping[str, str] = NO_OPTIONS,
 ) -> Connection:
@@ -107,6 +108,7 @@ def connect_bytes(
         options: The source's options.
         interruption: Ends the transport's reads.
         threads: Decoding threads.
+        live: Whether it comes in real time.
         open_seconds: How long recognising the format may take; ``None`` waits.
         demuxer_options: FFmpeg's, for the demuxer.
 
@@ -126,7 +128,7 @@ def connect_bytes(
         transport.close()
         raise
     transport.open_by = None
-    return _decoding(container, name, options, threads, transport)
+    return _decoding(container, name, options, threads, transport, live=live)
 
 
 def connect_ffmpeg(
@@ -164,7 +166,7 @@ def connect_ffmpeg(
         )
     except OPEN_ERRORS as error:
         raise MediaError(name, _ffmpeg_reason(error, options)) from None  # the cause has the password in it
-    return _decoding(container, name, options, threads, None)
+    return _decoding(container, name, options, threads, None, live=True)
 
 
 def reason_of(error: Exception) -> str:
@@ -183,10 +185,13 @@ def _decoding(
     options: SourceOptions,
     threads: int,
     transport: Transport | None,
+    *,
+    live: bool,
 ) -> Connection:
+    block_seconds = LIVE_BLOCK_SECONDS if live else BLOCK_SECONDS
     try:
         decoders, warnings = open_decoders(
-            container, name, options.limits, threads=threads, block_seconds=LIVE_BLOCK_SECONDS
+            container, name, options.limits, threads=threads, block_seconds=block_seconds
         )
         return Connection(container, decoders, warnings, transport)
     except BaseException:

@@ -127,6 +127,7 @@ def _connect_bytes(
         options,
         interruption,
         threads=_file_threads(options) if finite else options.threads or LIVE_THREADS,
+        live=not finite,
         open_seconds=options.open_seconds,
         demuxer_options=demuxer,
     )
