@@ -18,7 +18,7 @@ from emorec_rt.media import Frame, MediaItem, Samples
 from emorec_rt.prefetch import Dropping, Prefetch
 from emorec_rt.sources import Source
 from emorec_rt.window import CroppedFrame
-from emorec_rt.windows import cropped
+from emorec_rt.windows import BatchCropper, cropped_items
 
 FILE_ITEMS: Final = 64
 CROPPED_ITEMS: Final = 12
@@ -41,14 +41,14 @@ class Intake:
         cropper: A cropper for this source alone.
     """
 
-    def __init__(self, source: Source, cropper: FaceCropper) -> None:
+    def __init__(self, source: Source, cropper: FaceCropper | BatchCropper) -> None:
         self._source = source
-        self._cropper = cropper
         self._stack = ExitStack()
         self._raw = Prefetch[MediaItem](source, RAW_ITEMS, _DROPPING) if source.live else None
         items = source if self._raw is None else _present(self._raw)
-        crops = (cropped(item, cropper) for item in items)
-        self._crops = Prefetch(crops, FILE_ITEMS if self._raw is None else CROPPED_ITEMS)
+        self._crops = Prefetch(
+            cropped_items(items, cropper), FILE_ITEMS if self._raw is None else CROPPED_ITEMS
+        )
 
     def __enter__(self) -> Intake:
         for queue in (self._raw, self._crops):

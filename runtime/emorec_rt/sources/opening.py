@@ -51,12 +51,20 @@ def open_source(address: str | Path, options: SourceOptions = _DEFAULT_OPTIONS) 
         path = Path(address)
         if path.is_dir():
             return PictureFolder(path, options.fps, options.limits)
-        return open_media(path, limits=options.limits, threads=options.threads)
+        return _open_file(path, options)
     opener = _OPENERS.get(kind)
     if opener is None:
         known = ", ".join(f"{name}://" for name in _OPENERS if name != "gst")
         raise MediaError(masked(text), f"{kind}:// is not supported; there are {known}")
     return opener(text, options)
+
+
+def _open_file(path: Path, options: SourceOptions) -> Source:
+    if options.decoder == "dali":
+        from emorec_rt.dali.reader import open_dali
+
+        return open_dali(path, limits=options.limits, threads=options.threads)
+    return open_media(path, limits=options.limits, threads=options.threads)
 
 
 def _open_stdin(options: SourceOptions) -> Source:
