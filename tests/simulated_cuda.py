@@ -145,7 +145,8 @@ class SimulatedCuda:
         self, target: int, source: int, size: int, kind: cudaMemcpyKind, stream: int
     ) -> tuple[cudaError_t]:
         if kind == cudaMemcpyKind.cudaMemcpyDeviceToDevice:
-            assert any(start <= target <= start + len(b) - size for start, b in self.device_blocks.items())
+            blocks = {**self.device_blocks, **(self.host_blocks if self.integrated else {})}
+            assert any(start <= target <= start + len(block) - size for start, block in blocks.items())
             self.submit(stream, lambda: self._move(target, source, size))
             return (OK,)
         up = kind == cudaMemcpyKind.cudaMemcpyHostToDevice
