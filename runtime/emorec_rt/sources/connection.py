@@ -32,7 +32,8 @@ class Connection:
     """An open container with its decoders.
 
     Attributes:
-        decoders: The chosen tracks.
+        has_video: Frames will come.
+        has_sound: Samples will come.
         warnings: What can't be decoded of it.
         lost: Why it ended before the sender's end; ``None`` as long as nothing says so.
     """
@@ -44,7 +45,9 @@ class Connection:
         warnings: list[str],
         transport: Transport | None = None,
     ) -> None:
-        self.decoders = decoders
+        self.has_video = decoders.frames is not None
+        self.has_sound = decoders.sound is not None
+        self._decoders = decoders
         self.warnings = warnings
         self.lost: str | None = None
         self._container = container
@@ -53,21 +56,26 @@ class Connection:
     def items(self) -> Iterator[MediaItem]:
         """Decode until it ends, for whatever reason."""
         try:
-            for packet in self.decoders.packets():
-                yield from self.decoders.decode(packet)
-                if self.decoders.hopeless:
+            for packet in self._decoders.packets():
+                yield from self._decoders.decode(packet)
+                if self._decoders.hopeless:
                     self.lost = "all that comes is damaged"
                     return
         except (av.error.FFmpegError, OSError) as error:
             self.lost = reason_of(error)
         if self._transport is not None and self._transport.cut_short:
             self.lost = self.lost or "less came than was announced"
-        yield from self.decoders.finish()
+        yield from self._decoders.finish()
 
     @property
     def complete(self) -> bool:
         """Whether the sender said that this was all."""
         return self._transport is not None and self._transport.complete
+
+    @property
+    def counts(self) -> dict[str, PacketCounts]:
+        """How the packets of each track have done so far."""
+        return self._decoders.counts
 
     def damage(self, source: str, counts: Mapping[str, PacketCounts]) -> list[str]:
         """What was damaged, a line each; see ``TrackDecoders.damage``.
@@ -76,7 +84,7 @@ class Connection:
             MediaError: Nothing at all could be decoded.
         """
         try:
-            return self.decoders.damage(source, counts)
+            return self._decoders.damage(source, counts)
         except MediaError:
             if self._transport is not None and self._transport.head[4:8] == _MPEG4_BOX:
                 raise MediaError(source, _INDEX_BEHIND) from None
