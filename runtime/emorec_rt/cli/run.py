@@ -104,9 +104,10 @@ def run(
     """Write the expression of the main face at every frame of each VIDEO.
 
     VIDEO is a media file (sound alone works too), a folder of them or of numbered pictures, a camera
-    (/dev/video0), a stream (rtsp://, http://, udp://, tcp://), or - for standard input. Without --out or
-    --out-dir, JSON lines go to standard output. Exit code: 0 all done, 1 some inputs failed, 2 wrong usage,
-    141 the reader of standard output has closed it.
+    (/dev/video0, csi://0 on a Jetson), a stream (rtsp://, http://, udp://, tcp://, srt://), a GStreamer
+    pipeline (gst:...), or - for standard input. Without --out or --out-dir, JSON lines go to standard output.
+    Exit code: 0 all done, 1 some inputs failed, 2 wrong usage, 141 the reader of standard output has closed
+    it.
 
     \b
     emorec-rt talk.mp4 --out preds.txt
