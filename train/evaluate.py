@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 @click.option(
     "--tune",
     is_flag=True,
-    help="Choose smoothing and prior correction on validation; keep them in CHECKPOINT.",
+    help="Choose smoothing and prior correction on validation; CHECKPOINT keeps them.",
 )
 @path_option("--out", help="Folder of the results.  [default: CHECKPOINT-SPLIT beside CHECKPOINT]")
 @click.option(

@@ -71,7 +71,7 @@ class ScoredClips:
         return windows
 
     def label_counts(self) -> NDArray[np.int64]:
-        """How often each label occurs in training, int64 ``[C]``: as it was recorded then, or as annotated."""
+        """How often each label occurs in training, int64 ``[C]``: as recorded then, or as annotated."""
         labels = self.checkpoint.config.labels
         recorded = self.checkpoint.training.settings.get(LABEL_STEPS_KEY)
         if isinstance(recorded, dict):

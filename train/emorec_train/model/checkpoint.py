@@ -11,7 +11,7 @@ runs/demo/
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -103,7 +103,7 @@ class Checkpoint:
     audio: AudioEncoder
     fusion: FusionModel
     text_prototypes: Tensor | None = None
-    decoding: Decoding = Decoding()
+    decoding: Decoding = field(default_factory=Decoding)
 
 
 def save_checkpoint(
