@@ -15,7 +15,7 @@ from torch import Tensor
 
 from emorec_train.clips import Split
 from emorec_train.dataset_clips import DATA_KEY, DataRequest
-from emorec_train.evaluate import evaluate
+from emorec_train.evaluate import LABEL_STEPS_KEY, evaluate, label_steps
 from emorec_train.features import ClipWindows
 from emorec_train.fit import Epoch, Fitted, fit_fusion, with_mode
 from emorec_train.metrics import Scores, table
@@ -84,7 +84,8 @@ def train(run: Run) -> dict[Mode, Scores]:
     }
     clips = {str(split): [clip.clip_id for clip in windows[split]] for split in SPLITS}
     metrics = _metrics(fitted, scores, watch)
-    _save(run, models, fitted[preset.model.fusion.mode], prototypes, clips, metrics)
+    settings = {LABEL_STEPS_KEY: label_steps(windows["train"], preset.model.labels)}
+    _save(run, models, fitted[preset.model.fusion.mode], prototypes, clips, metrics, settings)
     _write_log(run.out / "log.csv", fitted)
     say(table({f"{mode} ({scored})": value for mode, value in scores.items()}))
     say(f"seconds: {watch.seconds}")
@@ -143,6 +144,7 @@ def _save(
     prototypes: Tensor | None,
     clips: dict[str, list[str]],
     metrics: dict[str, Any],
+    found: dict[str, Any],
 ) -> None:
     settings = {key: value for key, value in msgspec.to_builtins(run.preset).items() if key != "model"}
     training = TrainingRecord(
@@ -150,7 +152,7 @@ def _save(
         seed=run.seed,
         clips=clips,
         metrics=metrics,
-        settings={**settings, **({DATA_KEY: run.data.recorded()} if run.data else {})},
+        settings={**settings, **found, **({DATA_KEY: run.data.recorded()} if run.data else {})},
         versions=_versions(),
     )
     save_checkpoint(
