@@ -13,6 +13,7 @@ from typing import Final
 from emorec_rt.errors import EmorecError, MediaError
 from emorec_rt.inputs import Job, Output
 from emorec_rt.recognizer import Done, Event, Failed, Recognizer, Row, Started
+from emorec_rt.sources import masked
 from emorec_rt.writers import FORMATS, MIN_SEGMENT_SECONDS, STDOUT, ReaderGoneError, Target, Writer
 
 BAR_STEPS: Final = 1000
@@ -188,7 +189,7 @@ class Session:
         if entry.first_seconds is not None:
             self.account.media_seconds += entry.last_seconds - entry.first_seconds
         for warning in event.warnings:
-            self.complain(f"warning: {entry.job.source}: {warning}")
+            self.complain(f"warning: {masked(entry.job.source)}: {warning}")
 
     def _fail(self, entry: _Open, event: Failed) -> None:
         for output, _ in list(entry.writers):

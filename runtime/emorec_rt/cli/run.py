@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from emorec_rt.cli.console import say
+from emorec_rt.cli.source_options import parsed, source_options
 
 if TYPE_CHECKING:
     from emorec_rt.recognizer import Recognizer
@@ -82,6 +83,7 @@ EXIT_READER_GONE = 128 + 13
 @click.option(
     "--batch-size", type=click.IntRange(1, 1024), default=16, show_default=True, help="Frames in a batch."
 )
+@source_options
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 def run(
     inputs: tuple[Path, ...],
@@ -97,13 +99,15 @@ def run(
     threads: int | None,
     batch_size: int,
     quiet: bool,
+    **source: Any,
 ) -> None:
     """Write the expression of the main face at every frame of each VIDEO.
 
     VIDEO is a media file (sound alone works too), a folder of them or of numbered pictures, a camera
-    (/dev/video0), a stream (rtsp://, http://, udp://, tcp://), or - for standard input. Without --out or
-    --out-dir, JSON lines go to standard output. Exit code: 0 all done, 1 some inputs failed, 2 wrong usage,
-    141 the reader of standard output has closed it.
+    (/dev/video0, csi://0 on a Jetson), a stream (rtsp://, http://, udp://, tcp://, srt://), a GStreamer
+    pipeline (gst:...), or - for standard input. Without --out or --out-dir, JSON lines go to standard output.
+    Exit code: 0 all done, 1 some inputs failed, 2 wrong usage, 141 the reader of standard output has closed
+    it.
 
     \b
     emorec-rt talk.mp4 --out preds.txt
@@ -126,6 +130,7 @@ def run(
         batch_size=batch_size,
         faces=face,  # type: ignore[arg-type]
         face_model=face_model,
+        source=parsed(source),
     )
     opened = open_bundle(bundle)
     if opened.manifest.notice and not quiet:
