@@ -49,11 +49,22 @@ def new_bundle(folder: Path) -> Iterator[Path]:
         fresh.mkdir()
         yield fresh
         try:
-            if folder.exists():
-                folder.rename(Path(scratch.name) / "old")
-            fresh.rename(folder)
+            _exchange(fresh, folder, Path(scratch.name) / "old")
         except OSError as error:
             raise OutputError(folder, f"can't be written ({error.strerror})") from error
+
+
+def _exchange(fresh: Path, folder: Path, old: Path) -> None:
+    """Put a folder in the place of another, which comes back if that fails."""
+    if not folder.exists():
+        fresh.rename(folder)
+        return
+    folder.rename(old)
+    try:
+        fresh.rename(folder)
+    except BaseException:
+        old.rename(folder)
+        raise
 
 
 def check_target(folder: Path) -> None:

@@ -141,12 +141,9 @@ def _gpu() -> Iterator[Finding]:
 
 
 def _jetson() -> Iterator[Finding]:
-    release, model = Path("/etc/nv_tegra_release"), Path("/proc/device-tree/model")
-    if release.is_file():
-        yield Finding(
-            "jetson", "ok", model.read_text(encoding="utf-8").strip("\0 \n") if model.is_file() else ""
-        )
-        yield Finding("l4t", "ok", release.read_text(encoding="utf-8").splitlines()[0].lstrip("# "))
+    from emorec_rt.jetson.findings import jetson_findings
+
+    yield from jetson_findings()
 
 
 def _demo_bundle() -> Iterator[Finding]:

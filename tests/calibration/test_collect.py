@@ -189,8 +189,8 @@ def test_each_window_is_seen_without_each_stream() -> None:
     ("arguments", "code", "message"),
     [
         ([], 2, "CLIPS"),
-        (["{folder}"], 2, "no video files"),
-        (["{folder}", "--bundle", "{folder}/absent"], 2, "no video files"),
+        (["{folder}"], 2, "no recordings"),
+        (["{folder}", "--bundle", "{folder}/absent"], 2, "no recordings"),
         (["{folder}/../absent.mp4"], 2, "does not exist"),
     ],
 )

@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 from check_arm64_wheels import TARGETS, platforms, runtime_requirements, wheel_of
 
-from emorec_jetson.module import JETPACKS
-from emorec_jetson.verify import NOT_FROM_PIP, check_intruders, check_tensorrt
+from emorec_jetson.verify import check_intruders, check_tensorrt
+from emorec_rt.jetson.installation import NOT_FROM_PIP
+from emorec_rt.jetson.module import JETPACKS
+
+from .conftest import tool
 
 ROOT = Path(__file__).parents[2]
 JETSON = ROOT / "jetson"
@@ -100,9 +103,9 @@ def test_containerfiles_use_jetpacks_tensorrt_and_check_it(path: Path) -> None:
     assert JETPACKS[release].containerfile == path.name
 
 
-@pytest.mark.skipif(shutil.which("hadolint") is None, reason="hadolint is not installed")
+@pytest.mark.skipif(tool("hadolint") is None, reason="hadolint is not installed")
 def test_hadolint() -> None:
-    subprocess.run(["hadolint", *map(str, CONTAINERFILES)], check=True)
+    subprocess.run([str(tool("hadolint")), *map(str, CONTAINERFILES)], check=True)
 
 
 def parse_unit(path: Path) -> dict[str, list[tuple[str, str]]]:

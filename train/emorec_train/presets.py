@@ -122,7 +122,7 @@ DEMO: Final = Preset(
     faces=1000,
     vision=EncoderSettings(steps=700, batch=64, learning_rate=2e-3),
     audio=EncoderSettings(steps=300, batch=8, learning_rate=1e-3),
-    fusion=FusionSettings(epochs=10, batch=32, learning_rate=2e-3),
+    fusion=FusionSettings(epochs=12, batch=32, learning_rate=1e-3),
 )
 """Small encoders of the same classes, from scratch on generated clips; made for two cores and minutes."""
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from emorec_train.clips import Split
-from emorec_train.dataset_clips import DataRequest
+from emorec_train.dataset_clips import DATA_KEY, DataRequest
 from emorec_train.evaluate import evaluate
 from emorec_train.features import ClipWindows
 from emorec_train.fit import Fitted, fit_fusion, with_mode
@@ -132,12 +132,13 @@ def _save(
     clips: dict[str, list[str]],
     metrics: dict[str, Any],
 ) -> None:
+    settings = {key: value for key, value in msgspec.to_builtins(run.preset).items() if key != "model"}
     training = TrainingRecord(
         command=run.command,
         seed=run.seed,
         clips=clips,
         metrics=metrics,
-        settings={key: value for key, value in msgspec.to_builtins(run.preset).items() if key != "model"},
+        settings={**settings, **({DATA_KEY: run.data.recorded()} if run.data else {})},
         versions=_versions(),
     )
     save_checkpoint(
