@@ -47,6 +47,7 @@ def train(module: nn.Module, inputs: Tensor) -> set[str]:
     optimiser = Optimiser([module], steps=2, learning_rate=1e-2, weight_decay=0.0)
     for _ in range(2):  # the second factor of a low-rank update is zero at first
         optimiser.step(module(inputs).square().mean())
+    module(inputs).square().mean().backward()
     return {
         name
         for name, parameter in module.named_parameters()

@@ -30,6 +30,7 @@ QUEUED: Final = 8
 """Buffers that wait between GStreamer's threads and the reader; a full queue makes the pipeline wait."""
 
 POLL_SECONDS: Final = 0.05
+DRAIN_SECONDS: Final = 0.5
 _TCP: Final = 4
 _UDP: Final = 1
 
@@ -76,6 +77,7 @@ class GStreamerConnection:
         self._frames = FrameMaker(gstreamer, name, options.limits)
         self._sound = SoundMaker(gstreamer)
         self._queue: queue.Queue[tuple[str, Any]] = queue.Queue(QUEUED)
+        self._sinks: list[Any] = []
         self._known = threading.Event()
         self._closed = threading.Event()
         self._pipeline = self._build()
@@ -101,7 +103,7 @@ class GStreamerConnection:
             try:
                 kind, sample = self._queue.get(timeout=POLL_SECONDS)
             except queue.Empty:
-                if self._ended() or self._silent(last):
+                if (self._ended() and self._drained(last)) or self._silent(last):
                     return
                 continue
             last = time.monotonic()
@@ -158,6 +160,7 @@ class GStreamerConnection:
             self.has_video = True
         else:
             self.has_sound = True
+        self._sinks.append(sink)
         sink.connect("new-sample", self._queue_sample, name)
 
     def _set_up_rtsp(self, _decoder: Any, source: Any) -> None:
@@ -220,6 +223,11 @@ class GStreamerConnection:
             raise MediaError(self._name, self.lost)
         if not (self.has_video or self.has_sound):
             raise MediaError(self._name, "there is no video or sound track in it")
+
+    def _drained(self, since: float) -> bool:
+        """After an error, what lies between the demuxer and the sinks still comes, though nothing says so."""
+        told = self.lost is None or all(sink.get_property("eos") for sink in self._sinks)
+        return told or time.monotonic() - since > DRAIN_SECONDS
 
     def _silent(self, since: float) -> bool:
         if not self._plan.live or time.monotonic() - since < self._options.read_seconds:
