@@ -25,7 +25,7 @@ from senders import CLIP_SECONDS, FPS, Sender, check_times, clip_bytes, frames, 
 
 pytestmark = pytest.mark.usefixtures("gstreamer")
 
-GSTREAMER = SourceOptions(decoder="gstreamer", open_seconds=10.0, read_seconds=2.0, reconnect_seconds=0.0)
+GSTREAMER = SourceOptions(decoder="gstreamer", open_seconds=60.0, read_seconds=2.0, reconnect_seconds=0.0)
 SAME_PICTURE = 3.0
 """Mean difference, of 255: another chroma filter."""
 
