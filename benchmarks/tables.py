@@ -34,6 +34,15 @@ def training(result: Result) -> str:
     return f"{table}\n\nMacro F1 on held-out generated clips. {_machine(result)}"
 
 
+def ablation(result: Result) -> str:
+    """What each part of the model is worth, and what follows from it."""
+    rows = ([name, f"{row['mean']:.3f}", f"{row['std']:.3f}"] for name, row in result["rows"].items())
+    head = f"macro F1, {result['split']} clips, {len(result['seeds'])} seeds"
+    table = _table([head, "mean", "standard deviation"], rows)
+    verdicts = "\n".join(f"- {verdict}" for verdict in result["verdicts"])
+    return f"{table}\n\n{verdicts}\n\nBy `{result['command']}`."
+
+
 def real_material(result: Result) -> str:
     """Accuracy with its interval."""
     head = ["material", "clips", "accuracy", "95 % interval", "unweighted recall", "chance"]
@@ -213,6 +222,7 @@ TABLES: dict[str, tuple[str, Callable[[Result], str]]] = {
     "demo": ("first_run", demo),
     "first_run": ("first_run", first_run),
     "training": ("training", training),
+    "ablation": ("ablation", ablation),
     "real_material": ("real_material", real_material),
     "sound": ("sound", sound),
     "parity": (PARITY, parity),

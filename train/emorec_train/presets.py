@@ -32,12 +32,22 @@ class EncoderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         batch: Frames or chunks in a step.
         learning_rate: Its peak.
         weight_decay: AdamW's.
+        last_blocks: How many of its last blocks learn, the rest being frozen; 0 for the whole encoder.
+        lora_rank: Rank of the low-rank updates (LoRA, through peft) that learn in place of its weights and
+            are merged into them afterwards; 0 for none. All blocks get them, or ``last_blocks``.
     """
 
     steps: Count
     batch: Positive
     learning_rate: Rate
     weight_decay: float = 0.05
+    last_blocks: Count = 0
+    lora_rank: Count = 0
+
+    @property
+    def partial(self) -> bool:
+        """Whether only a part of the encoder learns."""
+        return bool(self.last_blocks or self.lora_rank)
 
 
 class FusionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

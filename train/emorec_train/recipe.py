@@ -25,7 +25,14 @@ from emorec_train.model.config import Mode
 from emorec_train.model.text import frozen_prototypes
 from emorec_train.presets import Preset
 from emorec_train.progress import Stopwatch, say
-from emorec_train.stages import SPLITS, EncoderChoice, choose_encoders, make_windows, open_source
+from emorec_train.stages import (
+    SPLITS,
+    EncoderChoice,
+    Windows,
+    choose_encoders,
+    make_windows,
+    open_source,
+)
 
 ABLATIONS: tuple[Mode, ...] = ("visual", "audio")
 _LIBRARIES = ("torch", "open_clip_torch", "transformers", "numpy", "opencv-python-headless")
@@ -66,19 +73,12 @@ def train(run: Run) -> dict[Mode, Scores]:
     Raises:
         EmorecError: Something is wrong with the settings, the weights or the output folder.
     """
-    torch.manual_seed(run.seed)
     watch = Stopwatch()
-    preset = choose_encoders(run.preset, run.encoders)
-    source, preset = open_source(preset, run.data, workers=run.workers, cache=run.cache)
-    run = replace(run, preset=preset)
-    models = build_models(preset.model, pretrained=run.encoders.pretrained, offline=run.encoders.offline)
-    windows = make_windows(source, preset, models, watch, seed=run.seed, workers=run.workers, cache=run.cache)
-    prototypes = None
-    if models.text is not None:
-        prototypes = frozen_prototypes(models.text, preset.model.labels)
+    run, models, windows, prototypes = prepare(run, watch)
+    preset = run.preset
     with watch.stage("fusion"):
         fitted = _fit_modes(run, windows, prototypes)
-    scored: Split = "test" if windows["test"] else "validation"
+    scored = scored_split(windows)
     scores = {
         mode: evaluate(fit.fusion, windows[scored], preset.model.labels) for mode, fit in fitted.items()
     }
@@ -90,6 +90,32 @@ def train(run: Run) -> dict[Mode, Scores]:
     say(table({f"{mode} ({scored})": value for mode, value in scores.items()}))
     say(f"seconds: {watch.seconds}")
     return scores
+
+
+def prepare(run: Run, watch: Stopwatch) -> tuple[Run, Models, Windows, Tensor | None]:
+    """Everything up to the fusion: clips, encoders, features, class texts.
+
+    Returns:
+        The run with the labels and preprocessing that were found, its modules, the windows of each split, and
+        the class texts ``[C, E]`` where there is text guidance.
+
+    Raises:
+        EmorecError: Something is wrong with the settings, the weights or the data.
+    """
+    torch.manual_seed(run.seed)
+    preset = choose_encoders(run.preset, run.encoders)
+    source, preset = open_source(preset, run.data, workers=run.workers, cache=run.cache)
+    models = build_models(preset.model, pretrained=run.encoders.pretrained, offline=run.encoders.offline)
+    windows = make_windows(source, preset, models, watch, seed=run.seed, workers=run.workers, cache=run.cache)
+    prototypes = None
+    if models.text is not None:
+        prototypes = frozen_prototypes(models.text, preset.model.labels)
+    return replace(run, preset=preset), models, windows, prototypes
+
+
+def scored_split(windows: Windows) -> Split:
+    """Test, or validation where the data has no test split."""
+    return "test" if windows["test"] else "validation"
 
 
 def _fit_modes(
