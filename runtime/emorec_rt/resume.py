@@ -8,6 +8,7 @@ is no JSON and counts for nothing. An input is skipped only if all of that is st
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -54,9 +55,9 @@ class Record(msgspec.Struct, frozen=True):
 def fingerprint(path: Path) -> str:
     """Hash of a file's content, in hexadecimal; cheap for a large one.
 
-    A file over ``WHOLE_BYTES`` is hashed by its size and 64 samples, 8 MiB in all: recordings are never equal in
-    all of these by chance, but a change of a few bytes in the middle, at the same size, goes unnoticed. A folder
-    of pictures is hashed by its files' names, sizes and times.
+    A file over ``WHOLE_BYTES`` is hashed by its size and 64 samples, 8 MiB in all: recordings are never equal
+    in all of these by chance, but a change of a few bytes in the middle, at the same size, goes unnoticed. A
+    folder of pictures is hashed by its files' names, sizes and times.
 
     Raises:
         OSError: It can't be read.
@@ -150,7 +151,7 @@ class Journal:
 
 
 def remove_leftovers(jobs: Sequence[Job]) -> None:
-    """Remove what killed runs have left of these results: ``.NAME.PID.part`` of our own that nobody writes."""
+    """Remove what killed runs have left of these results: our own ``.NAME.PID.part`` that nobody writes."""
     targets = [output.target for job in jobs for output in job.outputs if output.target != STDOUT]
     names = {(target.parent, target.name) for target in targets}
     for folder in {target.parent for target in targets}:
@@ -222,10 +223,8 @@ def _read(path: Path) -> Iterable[Record]:
         return
     decoder = msgspec.json.Decoder(Record)
     for line in lines:
-        try:
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
             yield decoder.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            continue
 
 
 def _append(path: Path, line: bytes) -> None:

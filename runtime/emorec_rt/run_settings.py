@@ -30,6 +30,8 @@ def settings_of(bundle: Path | None, options: Options, min_segment_seconds: floa
         "precision": options.precision,
         "faces": options.faces,
         "face_model": None if options.face_model is None else sha256_of(options.face_model),
+        "vision_fps": options.thinning.vision_fps,
+        "similar": options.thinning.similar,
         "pictures": options.source.fps,
         "limits": repr(options.source.limits),
         "min_segment_seconds": min_segment_seconds,

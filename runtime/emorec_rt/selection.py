@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -127,7 +126,10 @@ def _inside(folder: Path) -> list[Found]:
 
 def _matching(pattern: Path) -> list[Found]:
     base = _fixed_part(pattern)
-    matches = (Path(match) for match in sorted(glob.glob(str(pattern), recursive=True)))
+    try:
+        matches = sorted(base.glob(str(pattern.relative_to(base))))
+    except ValueError as error:
+        raise UsageError(f"{pattern}: is no pattern ({error})") from error
     # A pattern that says which suffix it means is taken at its word.
     fits = _is_media if _WILD.search(pattern.suffix) or not pattern.suffix else _is_source
     found = [Found(path, path.relative_to(base)) for path in matches if fits(path)]

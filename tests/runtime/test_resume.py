@@ -172,11 +172,11 @@ def test_killed_and_resumed_gives_what_an_uninterrupted_run_gives(tmp_path: Path
         emorec_command(source, "-q", "--out-dir", whole, *options),
         check=True,
         env=environment(),
-        timeout=MINUTE,
+        timeout=3 * MINUTE,
     )
     command = emorec_command(source, "--out-dir", broken, *options)
     with subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + MINUTE
+        deadline = time.monotonic() + 3 * MINUTE
         while time.monotonic() < deadline and len(list(broken.glob("*.csv"))) < 3:
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
@@ -184,7 +184,7 @@ def test_killed_and_resumed_gives_what_an_uninterrupted_run_gives(tmp_path: Path
     assert len(list(broken.glob("*.csv"))) < 12
     noted = (broken / JOURNAL_NAME).read_bytes().count(b"\n")
     done = subprocess.run(
-        command, capture_output=True, text=True, env=environment(), timeout=MINUTE, check=True
+        command, capture_output=True, text=True, env=environment(), timeout=3 * MINUTE, check=True
     )
     assert f"{noted} skipped" in done.stderr
     assert noted >= 2
@@ -194,6 +194,6 @@ def test_killed_and_resumed_gives_what_an_uninterrupted_run_gives(tmp_path: Path
     for name in results:
         assert (broken / name).read_bytes() == (whole / name).read_bytes()
     again = subprocess.run(
-        command, capture_output=True, text=True, env=environment(), timeout=MINUTE, check=True
+        command, capture_output=True, text=True, env=environment(), timeout=3 * MINUTE, check=True
     )
     assert "0 of 12 inputs done, 12 skipped" in again.stderr

@@ -1,4 +1,4 @@
-"""Options for many inputs in one call."""
+"""Options for many inputs in one call, and for doing less on each."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from emorec_rt.cli.console import FiniteRange
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 MOST_JOBS: Final = 256
+DEFAULT_SIMILAR: Final = 6.0
+"""As in ``frame_encoding``, whose imports are too heavy for ``--help``."""
 
 
-class Jobs(click.ParamType):
-    """A number of processes, or ``auto``, which becomes ``None``."""
-
-    name = "integer or auto"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
-        """Understand what was typed."""
-        if value == "auto" or value is None:
-            return None
-        return int(click.IntRange(1, MOST_JOBS).convert(value, param, ctx))
+def _processes(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
+    """A number, or ``None`` for ``auto``."""
+    if value == "auto":
+        return None
+    return int(click.IntRange(1, MOST_JOBS).convert(value, param, ctx))
 
 
 _OPTIONS: Final = (
@@ -38,17 +37,33 @@ _OPTIONS: Final = (
     click.option(
         "--resume",
         is_flag=True,
-        help="Skip inputs whose results are there already, made from the same content with the same settings; "
-        "give it from the start. Keeps .emorec-done.jsonl beside the results.",
+        help="Skip inputs whose results are there already, made from the same content with the same "
+        "settings; give it from the start. Keeps .emorec-done.jsonl beside the results.",
     ),
     click.option(
         "--jobs",
-        type=Jobs(),
+        callback=_processes,
         default="1",
         show_default=True,
         metavar="N",
-        help="Processes that share the inputs, and the threads; auto takes one for each two cores. Batches fill "
-        "across files within one process alone.",
+        help="Processes that share the inputs, and the threads; auto takes one for each two cores. Batches "
+        "fill across files within one process alone.",
+    ),
+    click.option(
+        "--vision-fps",
+        type=FiniteRange(0.2, 1000.0),
+        metavar="N",
+        help="Fast mode: encode at most N frames a second, and interpolate between them. Rows stay one for "
+        "each frame.  [default: every frame]",
+    ),
+    click.option(
+        "--skip-similar",
+        type=FiniteRange(0.0, 255.0),
+        is_flag=False,
+        flag_value=DEFAULT_SIMILAR,
+        metavar="[LEVELS]",
+        help="Fast mode: a crop that differs from the last encoded one by no more than LEVELS of 255 "
+        "anywhere reuses its embedding. Without a number it stands after the files.  [6 where none is given]",
     ),
     click.option(
         "--summary",

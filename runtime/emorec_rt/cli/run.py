@@ -103,6 +103,8 @@ def run(
     lists: tuple[Path, ...],
     resume: bool,
     jobs: int | None,
+    vision_fps: float | None,
+    skip_similar: float | None,
     summary: Path | None,
 ) -> None:
     """Write the expression of the main face at every frame of each VIDEO.
@@ -121,6 +123,7 @@ def run(
     emorec-rt @today.txt --out-dir results --resume --jobs 4 --summary results.csv
     """  # noqa: D301 - click reads the \b
     from emorec_rt.account import check_summary_file
+    from emorec_rt.frame_encoding import Thinning
     from emorec_rt.inputs import plan
     from emorec_rt.recognizer import Options
 
@@ -135,6 +138,7 @@ def run(
         batch_size=batch_size,
         faces=face,  # type: ignore[arg-type]
         face_model=face_model,
+        thinning=Thinning(vision_fps, skip_similar),
     )
     call = Call(
         planned, bundle, options, min_segment, jobs, resume, note, bar=not quiet and sys.stderr.isatty()
