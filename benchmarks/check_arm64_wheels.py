@@ -4,9 +4,10 @@
 
 Resolves the dependencies of ``pyproject.toml`` (with the ``cpu`` extra) and of ``jetson/requirements.*.txt``
 for Python 3.10 on Ubuntu 22.04 (glibc 2.35) and Python 3.12 on Ubuntu 24.04 (glibc 2.39), wheels only, and
-prints what pip would install there. Nothing is installed. pip evaluates environment markers for the Python it
-runs under, so ``python3.10`` and ``python3.12`` are used where PATH has them, and the table says which one
-answered. The result goes to ``benchmarks/results/arm64_wheels.json``; exit code 1 where a wheel is missing.
+prints what pip would install there under ``jetson/constraints.txt``. Nothing is installed. pip evaluates
+environment markers for the Python it runs under, so ``python3.10`` and ``python3.12`` are used where PATH has
+them, and the table says which one answered. The result goes to ``benchmarks/results/arm64_wheels.json``; exit
+code 1 where a wheel is missing.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import msgspec
 from machine import save
 
 ROOT = Path(__file__).parents[1]
+CONSTRAINTS = ROOT / "jetson" / "constraints.txt"
 OLDEST_GLIBC_MINOR = 17
 """manylinux2014: the oldest arm64 wheels there are."""
 _MANYLINUX = re.compile(r"manylinux_2_(\d+)_aarch64")
@@ -129,6 +131,7 @@ def ask(target: Target, requirements: list[str]) -> Answer:
             *("--disable-pip-version-check", "--only-binary", ":all:", "--implementation", "cp"),
             *("--python-version", target.python, "--target", str(Path(folder) / "unused")),
             *(word for tag in platforms(target.glibc_minor) for word in ("--platform", tag)),
+            *("--constraint", str(CONSTRAINTS)),
             *("--report", str(report), "--requirement", str(target.requirements), *requirements),
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

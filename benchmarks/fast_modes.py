@@ -3,10 +3,10 @@
     python benchmarks/fast_modes.py [MEDIA...] --bundle engines/full
     python benchmarks/fast_modes.py --quick       # the demo clip's bundle, two modes, one clip
 
-MEDIA are folders of real recordings or files, which are not part of the project; without, generated clips alone
-are run. Agreement is the share of rows whose label is exact mode's. Speed is exact mode's time by the mode's,
-each the best of ``--repeats`` passes of the whole chain over all clips of a kind; with a small model, decoding and
-faces take most of it, so the ratio says something of one bundle alone. The result goes to
+MEDIA are folders of real recordings or files, which are not part of the project; without, generated clips
+alone are run. Agreement is the share of rows whose label is exact mode's. Speed is exact mode's time by the
+mode's, each the best of ``--repeats`` passes of the whole chain over all clips of a kind; with a small model,
+decoding and faces take most of it, so the ratio says something of one bundle alone. The result goes to
 ``benchmarks/results/fast_modes.json``.
 """
 

@@ -3,10 +3,10 @@
     python benchmarks/folders.py            # 200 files of 5 s
     python benchmarks/folders.py --quick    # 40 files of 0.4 s
 
-The files are cut from ``examples/demo.mp4`` or the clip that ``--clip`` names; every tenth is damaged from its
-start. Each figure is a whole process with the demo bundle, start-up included. ``auto`` may become the default of
-``--jobs`` only where it is no slower than 1. The result goes to ``benchmarks/results/folders.json``; exit code 1
-where a call did not do what it should.
+The files are cut from ``examples/demo.mp4`` or the clip that ``--clip`` names; every tenth is no media. Each
+figure is a whole process with the demo bundle, start-up included. ``auto`` may become the default of ``--jobs``
+only where it is no slower than 1. The result goes to ``benchmarks/results/folders.json``; exit code 1 where a
+call did not do what it should.
 """
 
 from __future__ import annotations
@@ -132,9 +132,11 @@ def faults(calls: list[Call], files: int, equal: bool) -> list[str]:
     """What did not go as it should."""
     bad = -(-files // BAD_EVERY)
     found = [] if equal else ["the resumed run's results differ from an uninterrupted one's"]
-    for call in calls:
-        if (call.exit_code, call.failed, call.done + call.skipped) != (1, bad, files - bad):
-            found.append(f"{call.name}: exit {call.exit_code}, {call.done} done, {call.failed} failed")
+    found += [
+        f"{call.name}: exit {call.exit_code}, {call.done} done, {call.failed} failed"
+        for call in calls
+        if (call.exit_code, call.failed, call.done + call.skipped) != (1, bad, files - bad)
+    ]
     return found
 
 
@@ -160,9 +162,10 @@ def main(quick: bool, clip: Path, jobs: tuple[str, ...]) -> None:
         calls.append(measure("--resume with nothing left", source, broken, "--resume"))
         equal = same_results(Path(folder) / f"jobs-{jobs[0]}", broken)
     for call in calls:
+        speed = call.media_seconds / call.wall_seconds
         click.echo(
             f"{call.name:32} exit {call.exit_code}  {call.done:4} done {call.failed:4} failed "
-            f"{call.skipped:4} skipped  {call.wall_seconds:8.2f} s  {call.media_seconds / call.wall_seconds:6.1f}x"
+            f"{call.skipped:4} skipped  {call.wall_seconds:8.2f} s  {speed:6.1f}x"
         )
     wrong = faults(calls, files, equal)
     for line in wrong:

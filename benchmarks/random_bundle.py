@@ -17,7 +17,7 @@ import torch
 
 from emorec_calib.collect import collect
 from emorec_export.bundle import new_bundle, write_manifest
-from emorec_export.clips import calibration_clips, clip_ids
+from emorec_export.clips import recorded_clips
 from emorec_export.graphs import export_graph, write_graph
 from emorec_export.quantize import quantize
 from emorec_export.recipe import RECIPES
@@ -53,7 +53,8 @@ def write_bundle(folder: Path, checkpoint: Checkpoint) -> None:
         int8: dict[GraphName, Path] = {name: fresh / f"{name}.int8.onnx" for name in GRAPH_NAMES}
         for name, path in fp32.items():
             write_graph(export_graph(name, getattr(checkpoint, name), spec, classes), path)
-        clips = calibration_clips(checkpoint, clip_ids(checkpoint, "train", CALIBRATION_CLIPS))
+        recorded = recorded_clips(checkpoint)
+        clips = recorded.calibration(recorded.ids("train", CALIBRATION_CLIPS))
         ranges = collect(fp32, spec, classes, clips, source="generated")
         for name, path in int8.items():
             model = quantize(onnx.load(fp32[name]), ranges.graphs[name], RECIPES["int8"])

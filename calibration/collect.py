@@ -2,7 +2,8 @@
 
 python calibration/collect.py --bundle engines/demo --out ranges.json clips/*.mp4
 
-Then ``python export/build_engine.py --int8 --calib ranges.json``. What was done is kept after each clip in
+Then ``python export/build_engine.py --int8 --calib ranges.json``. Of long recordings a seeded sample of
+short stretches is run, spread over all of them (``--seconds``). What was done is kept after each clip in
 ``ranges.json.partial``: the same command goes on there after an interruption.
 """
 
@@ -10,13 +11,23 @@ from __future__ import annotations
 
 import random
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from emorec_rt.errors import EmorecError, UsageError
 
-_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts"})
+
+@dataclass(frozen=True)
+class _Request:
+    clips: tuple[Path, ...]
+    bundle: Path | None
+    out: Path
+    method: str
+    limit: int | None
+    seconds: float
+    seed: int
 
 
 @click.command(help=(__doc__ or "").split("\n", 1)[0])
@@ -43,7 +54,14 @@ _SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", 
 )
 @click.option("--fresh", is_flag=True, help="Start anew, whatever an interrupted run has left.")
 @click.option("--limit", type=click.IntRange(min=1), help="Take this many clips at random.  [default: all]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of clips.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=1.0),
+    default=600.0,
+    show_default=True,
+    help="Run this much of the clips, in stretches of 8 s at random places, spread over all of them.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of clips and places.")
 def main(
     clips: tuple[Path, ...],
     bundle_folder: Path | None,
@@ -51,44 +69,42 @@ def main(
     method: str,
     fresh: bool,
     limit: int | None,
+    seconds: float,
     seed: int,
 ) -> None:
     """Collect, exit 0; 2 when the call is wrong, 1 for any other failure."""
     try:
-        _run(_choose(clips, limit, seed), bundle_folder, out, method, seed, fresh=fresh)
+        _run(_Request(clips, bundle_folder, out, method, limit, seconds, seed), fresh=fresh)
     except EmorecError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    except ImportError as error:
+        click.echo(f"error: {error}; run: pip install -e '.[export]'", err=True)
+        sys.exit(1)
     click.echo(out)
 
 
-def _choose(paths: tuple[Path, ...], limit: int | None, seed: int) -> list[Path]:
-    files = [file for path in paths for file in (_inside(path) if path.is_dir() else [path])]
-    if not files:
-        raise UsageError("there are no video files in the given folders")
+def _limited(files: list[Path], limit: int | None, seed: int) -> list[Path]:
     if limit is not None and limit < len(files):
         files = sorted(random.Random(seed).sample(files, limit))  # noqa: S311 - a sample, not a secret
     return files
 
 
-def _inside(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in _SUFFIXES)
-
-
-def _run(
-    files: list[Path], bundle_folder: Path | None, out: Path, method: str, seed: int, *, fresh: bool
-) -> None:
+def _run(request: _Request, *, fresh: bool) -> None:
     from emorec_calib.collect import Collection, file_identity, media_clips
+    from emorec_calib.excerpts import choose, media_files
     from emorec_calib.partial import partial_path, put_aside, take_up
     from emorec_calib.ranges import dump
     from emorec_rt.bundle import open_bundle
     from emorec_rt.manifest import GRAPH_NAMES
 
-    bundle = open_bundle(bundle_folder)
+    files = _limited(media_files(request.clips), request.limit, request.seed)
+    bundle, out = open_bundle(request.bundle), request.out
     graphs = {name: bundle.graph_file(name, "fp32") for name in GRAPH_NAMES}
     manifest, partial = bundle.manifest, partial_path(out)
-    collection = Collection(graphs, manifest.preprocessing, len(manifest.labels), method)
-    identities = {file_identity(file): file for file in files}
+    collection = Collection(graphs, manifest.preprocessing, len(manifest.labels), request.method)
+    excerpts = choose(files, request.seconds, request.seed)
+    identities = {file_identity(file, chosen): file for file, chosen in excerpts.items()}
     if not fresh and (line := take_up(collection, partial, identities)):
         click.echo(line, err=True)
     put_aside(collection, partial)  # an unwritable place shows before the work
@@ -96,11 +112,11 @@ def _run(
     left = [file for identity, file in identities.items() if identity not in done]
     with click.progressbar(length=len(identities), label="clips", file=sys.stderr) as bar:
         bar.update(len(done))
-        for clip in media_clips(left):
+        for clip in media_clips(left, excerpts):
             collection.add(clip)
             put_aside(collection, partial)
             bar.update(1)
-    dump(collection.ranges("media", seed), out)
+    dump(collection.ranges("media", request.seed), out)
     partial.unlink(missing_ok=True)
 
 

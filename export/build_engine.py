@@ -12,8 +12,9 @@ With TensorRT plans for the GPU of this machine (elsewhere, later: ``emorec-rt b
 
     python export/build_engine.py --fp16 --backend tensorrt --workspace 2048
 
-A certain checkpoint, calibrated on recordings (``calibration/collect.py`` writes the ranges)::
+A certain checkpoint, calibrated on recordings, or on ranges that ``calibration/collect.py`` has written::
 
+    python export/build_engine.py --int8 --checkpoint runs/mine --calib recordings/ --out engines/mine
     python export/build_engine.py --int8 --checkpoint runs/mine --calib ranges.json --out engines/mine
 """
 
@@ -23,7 +24,7 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -56,22 +57,32 @@ ROOT = Path(__file__).resolve().parent.parent
 @click.option("--auto-mixed", is_flag=True, help="Keep layers out of INT8 that cost more than --max-drop.")
 @click.option(
     "--calib",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="ranges.json for INT8 and FP8.  [default: calibrate on the checkpoint's training clips]",
+    multiple=True,
+    metavar="CLIPS|RANGES.JSON",
+    type=click.Path(path_type=Path),
+    help="For INT8 and FP8: recordings or folders of them, may be given several times; or a ranges.json.  "
+    "[default: training clips that the checkpoint records]",
 )
 @click.option(
     "--calib-method",
     type=click.Choice(["max", "percentile", "entropy"]),
     default="max",
     show_default=True,
-    help="How a range is drawn from values, without --calib.",
+    help="How a range is drawn from values, without a ranges.json.",
 )
 @click.option(
     "--calib-clips",
     type=click.IntRange(min=1),
     default=24,
     show_default=True,
-    help="Training clips to calibrate on, without --calib.",
+    help="Training clips to calibrate on, without --calib: a seeded sample.",
+)
+@click.option(
+    "--calib-seconds",
+    type=click.FloatRange(min=1.0),
+    default=600.0,
+    show_default=True,
+    help="How much of the recordings of --calib, at random places spread over all of them.",
 )
 @click.option(
     "--test-clips",
@@ -87,6 +98,13 @@ ROOT = Path(__file__).resolve().parent.parent
     show_default=True,
     help="Macro-F1 that a variant may lose; more, and nothing is written.",
 )
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="NAME:PATH",
+    help="The data sets of the checkpoint, where they have moved since it was trained; see train/run.py.",
+)
+@click.option("--speaker-pattern", help="Of the data set folder, see train/run.py.")
 @click.option("--notice", default="", help="A line that is shown to whoever runs the bundle.")
 @click.option(
     "--backend",
@@ -113,17 +131,37 @@ def main(
         _check(int8, int8 or fp8, options)
         folder = _build(checkpoint, out, {"fp16": fp16, "int8": int8, "fp8": fp8}, options)
     except EmorecError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2 if isinstance(error, UsageError) else 1)
-    click.echo(folder)
+        _fail(str(error), 2 if isinstance(error, UsageError) else 1)
+    except ImportError as error:
+        if error.name and error.name.startswith("emorec"):
+            raise  # a mistake of this program's, and its traceback says where
+        _fail(f"{error}; run: pip install -e '.[export]'")
+    except OSError as error:
+        _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+    else:
+        click.echo(folder)
+
+
+def _fail(line: str, code: int = 1) -> NoReturn:
+    click.echo(f"error: {line}", err=True)
+    sys.exit(code)
 
 
 def _check(int8: bool, quantised: bool, options: dict[str, Any]) -> None:
     """Refuse options that would do nothing."""
-    if options["calib"] is not None and not quantised:
+    calib: tuple[Path, ...] = options["calib"]
+    if calib and not quantised:
         raise UsageError("--calib is for INT8 and FP8; add --int8 or --fp8")
+    if absent := [path for path in calib if not path.exists()]:
+        raise UsageError(f"--calib {absent[0]}: no such file or folder; calibration/collect.py writes ranges")
+    if len(calib) > 1 and any(map(_is_ranges, calib)):
+        raise UsageError("--calib takes recordings, or one ranges.json")
     if options["auto_mixed"] and not int8:
         raise UsageError("--auto-mixed is for INT8; add --int8")
+
+
+def _is_ranges(path: Path) -> bool:
+    return path.suffix.lower() == ".json" and not path.is_dir()
 
 
 def _build(
@@ -138,7 +176,9 @@ def _build(
     from emorec_export.build import Request
     from emorec_export.variants import wanted
     from emorec_train.model.checkpoint import newest_checkpoint
+    from emorec_train.options import data_request
 
+    calib: tuple[Path, ...] = options["calib"]
     how = build_options(**{name: options[name] for name in PLAN_OPTIONS})
     selection = select(options["backends"])
     source = checkpoint or newest_checkpoint(ROOT / "runs")
@@ -150,7 +190,10 @@ def _build(
         precisions=wanted(**kinds),
         auto_mixed=options["auto_mixed"],
         method=options["calib_method"],
-        ranges=options["calib"],
+        ranges=next(filter(_is_ranges, calib), None),
+        recordings=tuple(path for path in calib if not _is_ranges(path)),
+        calibration_seconds=options["calib_seconds"],
+        data=data_request(options["data"], None, options["speaker_pattern"]),
         calibration_clips=options["calib_clips"],
         test_clips=options["test_clips"],
         max_drop=options["max_drop"],

@@ -3,10 +3,10 @@
     python jetson/bench.py examples/demo.mp4 --out jetson-bench.json
 
 Runs ``emorec-rt bench VIDEO --json`` in each mode of ``/etc/nvpmodel.conf`` while tegrastats is sampled,
-then comes back to the mode that was on, also after an error or a Ctrl-C. Changing modes takes root: run it as
-root, or with sudo rights that need no password now (``sudo -v`` first). A mode that needs a reboot is skipped
-and said so; nothing reboots. Use a clip of a minute or more, or the start-up weighs in. Options after ``--``
-go to ``emorec-rt bench``.
+then comes back to the mode that was on, also after an error, a Ctrl-C or a kill. Changing modes takes root:
+sudo asks for the password at the start, once, or the whole is run as root. A mode that needs a reboot is
+skipped and said so; nothing reboots. Use a clip of a minute or more, or the start-up weighs in.
+Options after ``--`` go to ``emorec-rt bench``.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from pathlib import Path
 import click
 import msgspec
 
-from emorec_jetson import nvpmodel
-from emorec_jetson.measure import measure_modes, mode_restored, run_program
-from emorec_jetson.module import read_module
-from emorec_jetson.nvpmodel import PowerMode
+from emorec_jetson.measure import ModeResult, measure_modes, run_program
+from emorec_jetson.modes import mode_restored
 from emorec_jetson.report import to_json, to_table
-from emorec_rt.errors import EmorecError, UsageError
+from emorec_rt.errors import EmorecError, OutputError, UsageError
+from emorec_rt.jetson import nvpmodel
+from emorec_rt.jetson.module import Module, read_module
+from emorec_rt.jetson.nvpmodel import PowerMode
 
 
 def choose(modes: Sequence[PowerMode], names: Sequence[str]) -> list[PowerMode]:
@@ -62,21 +63,41 @@ def cli(
     """Measure, print, save; exit with 1 where no mode could be measured."""
     module = read_module(root)
     modes = choose(nvpmodel.read_modes(root), names)
-    with mode_restored(say):
-        results = measure_modes(
-            modes,
-            lambda: run_program(video, options),
-            settle_seconds=settle_seconds,
-            interval_ms=interval_ms,
-            root=root,
-            say=say,
-        )
-    click.echo(to_table(results))
-    if out is not None:
-        record = msgspec.json.encode(to_json(module, video, results))
-        out.write_bytes(msgspec.json.format(record, indent=2) + b"\n")
+    results: list[ModeResult] = []
+    try:
+        with mode_restored(say) as switch:
+            results.extend(
+                measure_modes(
+                    modes,
+                    switch,
+                    lambda: run_program(video, options),
+                    settle_seconds=settle_seconds,
+                    interval_ms=interval_ms,
+                    root=root,
+                    say=say,
+                )
+            )
+    finally:
+        if results:  # also those before an interruption
+            show(module, video, results, out)
     if all(result.skipped for result in results):
         raise SystemExit(1)
+
+
+def show(module: Module, video: Path, results: Sequence[ModeResult], out: Path | None) -> None:
+    """Print the table and save the record.
+
+    Raises:
+        OutputError: It can't be written.
+    """
+    click.echo(to_table(results))
+    if out is None:
+        return
+    record = msgspec.json.format(msgspec.json.encode(to_json(module, video, results)), indent=2)
+    try:
+        out.write_bytes(record + b"\n")
+    except OSError as error:
+        raise OutputError(out, f"can't be written ({error.strerror})") from error
 
 
 def say(line: str) -> None:

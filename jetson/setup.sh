@@ -222,7 +222,7 @@ main() {
   if [[ -n "$camera" ]]; then
     install_camera
   fi
-  "$dry_run" || say "done: source $prefix/venv/bin/activate"
+  "$dry_run" || say "done: source $prefix/venv/bin/activate; emorec-rt doctor shows what is there"
 }
 
 main "$@"

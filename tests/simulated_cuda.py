@@ -26,6 +26,7 @@ class cudaError_t(enum.IntEnum):  # noqa: N801 - the real name
 class cudaMemcpyKind(enum.IntEnum):  # noqa: N801
     cudaMemcpyHostToDevice = 1
     cudaMemcpyDeviceToHost = 2
+    cudaMemcpyDeviceToDevice = 3
 
 
 class cudaStreamCaptureMode(enum.IntEnum):  # noqa: N801
@@ -143,6 +144,11 @@ class SimulatedCuda:
     def cudaMemcpyAsync(
         self, target: int, source: int, size: int, kind: cudaMemcpyKind, stream: int
     ) -> tuple[cudaError_t]:
+        if kind == cudaMemcpyKind.cudaMemcpyDeviceToDevice:
+            blocks = {**self.device_blocks, **(self.host_blocks if self.integrated else {})}
+            assert any(start <= target <= start + len(block) - size for start, block in blocks.items())
+            self.submit(stream, lambda: self._move(target, source, size))
+            return (OK,)
         up = kind == cudaMemcpyKind.cudaMemcpyHostToDevice
         for address, blocks in ((target, self.device_blocks), (source, self.host_blocks)):
             blocks = blocks if up else self._other(blocks)

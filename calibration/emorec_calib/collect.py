@@ -13,13 +13,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from emorec_calib.excerpts import Excerpt, cut
 from emorec_calib.observe import ObservingEngine
 from emorec_calib.ranges import Ranges, Source
 from emorec_calib.sanity import MIN_CHUNKS, MIN_FRAMES, Look, Witness, check_sample
 from emorec_rt import __version__
 from emorec_rt.batching import Item
 from emorec_rt.bundle import sha256_of
-from emorec_rt.faces import FaceCropper, FaceDetector
+from emorec_rt.faces import FaceCropper, FaceDetector, FaceMode
 from emorec_rt.manifest import GraphName, Preprocessing, expected_tensors
 from emorec_rt.media import open_media
 from emorec_rt.media.types import MediaItem
@@ -39,6 +40,9 @@ class CalibrationClip:
         has_video: Whether there are frames among them.
         has_sound: Whether there are samples among them.
         identity: Tells the clip from any other, for going on after an interruption.
+        faces: How the cropper takes its frames: ``off`` where they are face crops already.
+        excerpts: Half-open stretches in seconds from its beginning that are run, each for itself; empty
+            runs the whole clip.
     """
 
     name: str
@@ -46,23 +50,46 @@ class CalibrationClip:
     has_video: bool = True
     has_sound: bool = True
     identity: str = ""
+    faces: FaceMode = "auto"
+    excerpts: tuple[Excerpt, ...] = ()
+
+    def parts(self) -> Iterator[Iterable[MediaItem]]:
+        """What is run, one after the other; each has to be read before the next."""
+        if not self.excerpts:
+            return iter([self.items])
+        return cut(self.items, self.excerpts, has_video=self.has_video)
 
 
-def media_clips(paths: Sequence[Path]) -> Iterator[CalibrationClip]:
+def media_clips(
+    paths: Sequence[Path], excerpts: Mapping[Path, tuple[Excerpt, ...]] | None = None
+) -> Iterator[CalibrationClip]:
     """Open recordings one after the other; each is closed before the next.
+
+    Args:
+        paths: The files.
+        excerpts: Stretches of each, from ``excerpts.choose``; ``None`` takes every file as a whole.
 
     Raises:
         MediaError: A file can't be read.
     """
     for path in paths:
+        chosen = () if excerpts is None else excerpts[path]
         with open_media(path) as reader:
-            yield CalibrationClip(path.name, reader, reader.has_video, reader.has_sound, file_identity(path))
+            yield CalibrationClip(
+                path.name,
+                reader,
+                reader.has_video,
+                reader.has_sound,
+                file_identity(path, chosen),
+                excerpts=chosen,
+            )
 
 
-def file_identity(path: Path) -> str:
-    """Where a recording lies, its size and its time of change."""
+def file_identity(path: Path, excerpts: tuple[Excerpt, ...] = ()) -> str:
+    """Where a recording lies, its size, its time of change, and what is taken of it."""
     status = path.stat()
-    return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
+    starts = "".join(f" {start:g}" for start, _ in excerpts)
+    return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}{starts}"
 
 
 def collect(
@@ -150,9 +177,10 @@ class Collection:
             MediaError: It can't be read.
             CalibrationError: An activation isn't finite.
         """
-        for window in self._windows(clip):
-            self._engines["fusion"].run(masked_feeds(window))
-            self.progress.windows += 1
+        for part in clip.parts():
+            for window in self._windows(clip, part):
+                self._engines["fusion"].run(masked_feeds(window))
+                self.progress.windows += 1
         self.progress.clips.append(clip.name)
         self.progress.identities.append(clip.identity)
 
@@ -191,17 +219,17 @@ class Collection:
         self._vision.look, self._audio.look = progress.frames, progress.chunks
         self.progress = progress
 
-    def _windows(self, clip: CalibrationClip) -> Iterator[Window]:
+    def _windows(self, clip: CalibrationClip, items: Iterable[MediaItem]) -> Iterator[Window]:
         vision = self._spec.vision
         cropper = FaceCropper(
-            "auto",
+            clip.faces,
             detector=self._detector,
             size=vision.crop_size,
             margin=vision.margin,
             interpolation=vision.interpolation,
         )
         return iter_windows(
-            clip.items,
+            items,
             self._spec,
             self._vision,
             self._audio,

@@ -10,7 +10,7 @@ from typing import Final
 from emorec_rt.bundle import Bundle
 from emorec_rt.engines import BACKENDS
 from emorec_rt.engines.preparing import Prepared, prepare
-from emorec_rt.engines.tensorrt.options import BuildOptions
+from emorec_rt.engines.tensorrt.options import DEFAULTS, BuildOptions
 from emorec_rt.engines.tensorrt.progress import Progress
 from emorec_rt.errors import BackendUnavailableError, EmorecError
 from emorec_rt.manifest import GRAPH_NAMES, Precision
@@ -126,7 +126,7 @@ def precisions(bundle: Bundle) -> list[Precision]:
 
 
 def _programs(checkpoint: Checkpoint, bundle: Bundle, options: BuildOptions | None) -> Iterator[Prepared]:
-    from emorec_export.torch_programs import DEFAULTS, PRECISION, compile_program
+    from emorec_export.torch_programs import PRECISION, compile_program
 
     modules = {"vision": checkpoint.vision, "audio": checkpoint.audio, "fusion": checkpoint.fusion}
     for graph in GRAPH_NAMES:

@@ -13,10 +13,11 @@ import msgspec
 import onnx
 
 from emorec_calib import ranges as ranges_file
-from emorec_calib.collect import CalibrationClip, collect
-from emorec_calib.ranges import Ranges, check_fresh
+from emorec_calib.collect import CalibrationClip, collect, media_clips
+from emorec_calib.excerpts import choose, media_files
+from emorec_calib.ranges import Ranges, Source, check_fresh
 from emorec_export.bundle import new_bundle, write_manifest
-from emorec_export.clips import calibration_clips, clip_ids, labelled_clips
+from emorec_export.clips import RecordedClips, recorded_clips
 from emorec_export.graphs import ExportError, check_graph, export_graph, write_graph
 from emorec_export.mixed import best_mix, int8_recipe, kept
 from emorec_export.page import PAGE_FILE_NAME, write_page
@@ -32,6 +33,7 @@ from emorec_rt.bundle import sha256_of
 from emorec_rt.engines.base import Engine
 from emorec_rt.engines.ort import OrtEngine
 from emorec_rt.manifest import GRAPH_NAMES, GraphName, Manifest, Precision, expected_tensors
+from emorec_train.dataset_clips import DataRequest
 from emorec_train.features import TorchEngine
 from emorec_train.model.checkpoint import Checkpoint
 
@@ -54,8 +56,11 @@ class Request:
         precisions: The variants, FP32 among them.
         auto_mixed: Keep the layers out of INT8 whose quantisation costs more than ``max_drop``.
         method: How ranges are drawn from values, one of ``observers.METHODS``.
-        ranges: A ``ranges.json``; ``None`` calibrates on the checkpoint's own training clips.
-        calibration_clips: How many of those.
+        ranges: A ``ranges.json``; ``None`` calibrates here.
+        recordings: Files and folders to calibrate on; empty takes the checkpoint's own training clips.
+        calibration_seconds: How much of the recordings, spread over all of them.
+        calibration_clips: How many of the training clips.
+        data: Where the checkpoint's data sets lie; ``None`` looks where they lay when it was trained.
         test_clips: How many held-out clips the variants are compared on.
         max_drop: Largest loss of macro-F1.
         notice: A line for whoever runs the bundle.
@@ -68,6 +73,9 @@ class Request:
     auto_mixed: bool = False
     method: str = "max"
     ranges: Path | None = None
+    recordings: tuple[Path, ...] = ()
+    calibration_seconds: float = 600.0
+    data: DataRequest | None = None
     calibration_clips: int = 24
     test_clips: int = 12
     max_drop: float = 0.01
@@ -92,9 +100,10 @@ def build(checkpoint: Checkpoint, request: Request, console: Console) -> Manifes
         OutputError: The bundle can't be written.
         UsageError: The checkpoint's clips can't be drawn again.
     """
-    test_ids = clip_ids(checkpoint, "test", request.test_clips)
+    clips = recorded_clips(checkpoint, request.data)
+    test_ids = clips.ids("test", request.test_clips)
     with new_bundle(request.out) as folder:
-        job = _Job(checkpoint, request, console, folder)
+        job = _Job(checkpoint, clips, request, console, folder)
         ranges = job.ranges() if any(map(needs_ranges, request.precisions)) else None
         sensitivity = job.best_mix(ranges) if request.auto_mixed and ranges is not None else ()
         job.make_variants(ranges, sensitivity)
@@ -108,6 +117,7 @@ def build(checkpoint: Checkpoint, request: Request, console: Console) -> Manifes
             name=request.name,
             labels=checkpoint.config.labels,
             preprocessing=checkpoint.config.preprocessing,
+            decoding=checkpoint.decoding,
             notice=request.notice,
             provenance=provenance(checkpoint, request.command, ranges),
             report=report,
@@ -119,8 +129,11 @@ def build(checkpoint: Checkpoint, request: Request, console: Console) -> Manifes
 class _Job:
     """The steps of one build, which share the checkpoint, the folder and the FP32 graphs."""
 
-    def __init__(self, checkpoint: Checkpoint, request: Request, console: Console, folder: Path) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, clips: RecordedClips, request: Request, console: Console, folder: Path
+    ) -> None:
         self.checkpoint = checkpoint
+        self.clips = clips
         self.request = request
         self.console = console
         self.folder = folder
@@ -134,18 +147,30 @@ class _Job:
         if self.request.ranges is not None:
             ranges = ranges_file.load(self.request.ranges)
             check_fresh(ranges, {name: sha256_of(path) for name, path in self.fp32.items()}, self.spec)
+        elif self.request.recordings:
+            ranges = self._collected_on_recordings()
         else:
-            ids = clip_ids(self.checkpoint, "train", self.request.calibration_clips)
-            with self._calibration_clips(ids, "calibrate") as clips:
-                method, classes = self.request.method, len(self.labels)
-                ranges = collect(self.fp32, self.spec, classes, clips, source="generated", method=method)
+            ids = self.clips.ids("train", self.request.calibration_clips)
+            source: Source = "generated" if self.clips.generated else "media"
+            with self.console.track(self.clips.calibration(ids), "calibrate", len(ids)) as clips:
+                ranges = self._collected(clips, source)
         ranges_file.dump(ranges, self.folder / ranges_file.FILE_NAME)
         return ranges
 
+    def _collected_on_recordings(self) -> Ranges:
+        files = media_files(self.request.recordings)
+        excerpts = choose(files, self.request.calibration_seconds, 0)
+        with self.console.track(media_clips(list(excerpts), excerpts), "calibrate", len(excerpts)) as clips:
+            return self._collected(clips, "media")
+
+    def _collected(self, clips: Iterable[CalibrationClip], source: Source) -> Ranges:
+        method, classes = self.request.method, len(self.labels)
+        return collect(self.fp32, self.spec, classes, clips, source=source, method=method)
+
     def best_mix(self, ranges: Ranges) -> tuple[LayerSensitivity, ...]:
         """Look for the layers that INT8 is safe for."""
-        ids = clip_ids(self.checkpoint, "validation", MIX_CLIPS)
-        with self.console.track(labelled_clips(self.checkpoint, ids), "faces", len(ids)) as clips:
+        ids = self.clips.ids("validation", MIX_CLIPS)
+        with self.console.track(self.clips.labelled(ids), "faces", len(ids)) as clips:
             bench = Bench(self.fp32, self._engines(self.fp32), clips, self.spec, self.labels)
         recipe, scratch = int8_recipe(self.request.precisions), self.folder / ".trial.onnx"
         return best_mix(bench, ranges, recipe, self.request.max_drop, scratch, self.console.track)
@@ -169,7 +194,7 @@ class _Job:
             for name, module in zip(GRAPH_NAMES, modules, strict=True)
         }
         variants = {precision: self._built(paths) for precision, paths in self.files.items()}
-        with self.console.track(labelled_clips(self.checkpoint, ids), "compare", len(ids)) as clips:
+        with self.console.track(self.clips.labelled(ids), "compare", len(ids)) as clips:
             report = compare(reference, variants, clips, self.spec, self.labels)
         return msgspec.structs.replace(report, engine=f"onnxruntime {version('onnxruntime')} on the CPU")
 
@@ -183,8 +208,8 @@ class _Job:
         return paths
 
     def _magnitudes(self) -> dict[GraphName, dict[str, float]]:
-        ids = clip_ids(self.checkpoint, "train", PROBE_CLIPS)
-        with self._calibration_clips(ids, "probe") as clips:
+        ids = self.clips.ids("train", PROBE_CLIPS)
+        with self.console.track(self.clips.calibration(ids), "probe", len(ids)) as clips:
             batches = probe(self._engines(self.fp32), clips, self.spec)
         return {name: magnitudes(path, batches[name]) for name, path in self.fp32.items()}
 
@@ -218,8 +243,3 @@ class _Job:
             quantized={name: count_quantized(model) for name, model in models.items()},
             products={name: count_products(model) for name, model in models.items()},
         )
-
-    def _calibration_clips(
-        self, ids: list[str], label: str
-    ) -> AbstractContextManager[Iterable[CalibrationClip]]:
-        return self.console.track(calibration_clips(self.checkpoint, ids), label, len(ids))

@@ -49,11 +49,22 @@ def new_bundle(folder: Path) -> Iterator[Path]:
         fresh.mkdir()
         yield fresh
         try:
-            if folder.exists():
-                folder.rename(Path(scratch.name) / "old")
-            fresh.rename(folder)
+            _exchange(fresh, folder, Path(scratch.name) / "old")
         except OSError as error:
             raise OutputError(folder, f"can't be written ({error.strerror})") from error
+
+
+def _exchange(fresh: Path, folder: Path, old: Path) -> None:
+    """Put a folder in the place of another, which comes back if that fails."""
+    if not folder.exists():
+        fresh.rename(folder)
+        return
+    folder.rename(old)
+    try:
+        fresh.rename(folder)
+    except BaseException:
+        old.rename(folder)
+        raise
 
 
 def check_target(folder: Path) -> None:
@@ -80,6 +91,7 @@ def write_manifest(
     notice: str,
     provenance: dict[str, Any],
     report: Report,
+    decoding: Decoding = Decoding(),  # noqa: B008 - frozen
 ) -> Manifest:
     """Describe the files of a bundle in its ``manifest.json``.
 
@@ -99,7 +111,7 @@ def write_manifest(
         name=name,
         labels=labels,
         preprocessing=preprocessing,
-        decoding=Decoding(),
+        decoding=decoding,
         graphs=graphs,
         notice=notice,
         provenance=provenance,

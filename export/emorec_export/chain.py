@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emorec_rt.decode import Stitcher
 from emorec_rt.engines.base import Engine
-from emorec_rt.faces import Crop, FaceCropper, FaceDetector
+from emorec_rt.faces import Crop, FaceCropper, FaceDetector, FaceMode
 from emorec_rt.manifest import GraphName, Preprocessing
 from emorec_rt.media.types import Frame, MediaItem, Samples
 from emorec_rt.windows import iter_windows
+from emorec_train.data import LabelledClip
+from emorec_train.labels import ClipLabels
+
+MAX_CLIP_SECONDS: Final = 30.0
+"""Of a longer clip the beginning is taken: its faces stay in memory while every variant runs on them."""
+
+_SLACK_SECONDS: Final = 1.0
+"""How far the sound of a file may lie behind its frames."""
 
 
 class RememberingCropper(FaceCropper):
     """Finds the faces of a clip once, so that every variant is fed the same crops, and quickly."""
 
-    def __init__(self, spec: Preprocessing, detector: FaceDetector) -> None:
+    def __init__(self, spec: Preprocessing, detector: FaceDetector, mode: FaceMode = "auto") -> None:
         super().__init__(
-            "auto",
+            mode,
             detector=detector,
             size=spec.vision.crop_size,
             margin=spec.vision.margin,
@@ -35,38 +45,88 @@ class RememberingCropper(FaceCropper):
         return self._crops[frame.index]
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A clip whose frames have given way to the faces in them, so that it can be run again and again.
+
+    Attributes:
+        items: Frames of a single pixel, and sound.
+        cropper: Remembers the faces.
+        truth: The clip's labels.
+        frame_times_seconds: float64 ``[F]``, of all frames, missing ones too.
+    """
+
+    items: tuple[MediaItem, ...]
+    cropper: RememberingCropper
+    truth: ClipLabels
+    frame_times_seconds: NDArray[np.float64]
+
+    def labels(self, times_seconds: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The true labels at some times."""
+        return self.truth.at(times_seconds, self.frame_times_seconds)
+
+
+def take_in(
+    clip: LabelledClip, spec: Preprocessing, detector: FaceDetector, seconds: float = MAX_CLIP_SECONDS
+) -> Sample:
+    """Find the faces of a clip's first seconds; one whole frame is in memory at a time.
+
+    Raises:
+        MediaError: The clip can't be read.
+    """
+    cropper = RememberingCropper(spec, detector, clip.faces)
+    items: list[MediaItem] = []
+    for item in beginning(clip.items, seconds):
+        if isinstance(item, Frame):
+            cropper.process(item)
+            items.append(Frame(item.index, item.pts_seconds, item.pixels[:1, :1].copy()))
+        else:
+            items.append(item)
+    times = [item.pts_seconds for item in items if not isinstance(item, Samples)]
+    return Sample(tuple(items), cropper, clip.truth, np.array(times, np.float64))
+
+
+def beginning(items: Iterable[MediaItem], seconds: float) -> Iterator[MediaItem]:
+    """What starts in the first seconds of a clip; decoding ends soon after, sound without frames aside."""
+    end: float | None = None
+    for item in items:
+        if end is None:
+            end = item.pts_seconds + seconds
+        if item.pts_seconds < end:
+            yield item
+        elif not isinstance(item, Samples) and item.pts_seconds >= end + _SLACK_SECONDS:
+            return
+
+
 def step_logits(
-    items: Sequence[MediaItem],
-    spec: Preprocessing,
-    engines: Mapping[GraphName, Engine],
-    cropper: FaceCropper,
+    sample: Sample, spec: Preprocessing, engines: Mapping[GraphName, Engine]
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Run the chain.
 
     Args:
-        items: A clip's frames and sound.
+        sample: A clip.
         spec: The preprocessing.
         engines: One for each graph.
-        cropper: The clip's own.
 
     Returns:
-        float64 ``[N]`` presentation times of the clip's steps, and their stitched logits, float32 ``[N, C]``.
+        float64 ``[N]`` presentation times of the clip's steps, and their stitched logits, float32 ``[N, C]``;
+        ``N`` is 0 for a clip without a window.
     """
     stitcher = Stitcher(spec.window.steps)
     settled = []
-    has_sound = any(isinstance(item, Samples) for item in items)
-    has_video = not all(isinstance(item, Samples) for item in items)
     for window in iter_windows(
-        items,
+        sample.items,
         spec,
         engines["vision"],
         engines["audio"],
-        cropper,
-        has_video=has_video,
-        has_sound=has_sound,
+        sample.cropper,
+        has_video=len(sample.frame_times_seconds) > 0,
+        has_sound=any(isinstance(item, Samples) for item in sample.items),
     ):
         feeds = {name: array[None] for name, array in window.feeds().items()}
         settled.append(stitcher.add(window, engines["fusion"].run(feeds)["logits"][0]))
+    if not settled:
+        return np.zeros(0), np.zeros((0, 0), np.float32)
     return (
         np.concatenate([steps.times_seconds for steps in settled]),
         np.concatenate([steps.logits for steps in settled]),

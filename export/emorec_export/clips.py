@@ -1,40 +1,109 @@
-"""The clips that a checkpoint was trained on and kept from, drawn again from their seeds."""
+"""The clips that a checkpoint was trained on and kept from: drawn again from their seeds, or read again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
 
 from emorec_calib.collect import CalibrationClip
+from emorec_export.chain import beginning
 from emorec_rt.errors import UsageError
 from emorec_train.clips import ClipSpec, Split
-from emorec_train.data import GeneratedClips, LabelledClip
+from emorec_train.data import ClipSource, GeneratedClips, LabelledClip
+from emorec_train.dataset_clips import DATA_KEY, DataRequest, reopen_clips
 from emorec_train.model.checkpoint import Checkpoint
 
+CALIBRATION_SECONDS: Final = 10.0
+"""Of each calibration clip: many people for a short while tell more than few for long."""
 
-def clip_ids(checkpoint: Checkpoint, split: Split, count: int) -> list[str]:
-    """The first ``count`` clips of a split, or all if there are fewer.
+_DATA: Final = "--data NAME:PATH says where they lie now, as for train/run.py"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedClips:
+    """The clips that a checkpoint names.
+
+    Attributes:
+        checkpoint: Names them.
+        source: Opens them.
+    """
+
+    checkpoint: Checkpoint
+    source: ClipSource
+
+    @property
+    def generated(self) -> bool:
+        """Whether they are drawn, not recorded."""
+        return isinstance(self.source, GeneratedClips)
+
+    def ids(self, split: Split, count: int, seed: int = 0) -> list[str]:
+        """``count`` clips of a split at random, always the same; all if there are fewer.
+
+        Data sets without a test split give their validation clips in its place.
+
+        Raises:
+            UsageError: The checkpoint names no clip of the split, or clips that are nowhere.
+        """
+        named = self.checkpoint.training.clips
+        chosen = named.get(split) or (named.get("validation") if split == "test" else None) or []
+        if not chosen:
+            raise UsageError(f"{self.checkpoint.folder}: records no {split} clips; train it again")
+        if len(chosen) > count:
+            kept = set(random.Random(f"{seed} {split}").sample(range(len(chosen)), count))  # noqa: S311 - a sample
+            chosen = [clip_id for index, clip_id in enumerate(chosen) if index in kept]
+        return chosen
+
+    def labelled(self, ids: Iterable[str]) -> Iterator[LabelledClip]:
+        """Open clips one at a time, with their labels."""
+        return map(self.source.open, ids)
+
+    def calibration(self, ids: Iterable[str]) -> Iterator[CalibrationClip]:
+        """Open the beginnings of clips one at a time, as calibration takes them."""
+        for clip_id in ids:
+            clip = self.source.open(clip_id)
+            yield CalibrationClip(clip_id, beginning(clip.items, CALIBRATION_SECONDS), faces=clip.faces)
+
+
+def recorded_clips(checkpoint: Checkpoint, data: DataRequest | None = None) -> RecordedClips:
+    """Find the clips of a checkpoint again.
+
+    Args:
+        checkpoint: The checkpoint.
+        data: Where its data sets lie; ``None`` looks where they lay when it was trained.
 
     Raises:
-        UsageError: The checkpoint records no clips that can be drawn again.
+        UsageError: The clips aren't there, or nobody knows where they are.
+        DatasetError: A data set can't be read.
     """
-    recorded = checkpoint.training.clips.get(split, [])
-    if not recorded or not all(clip_id.isdecimal() for clip_id in recorded):
+    training, labels = checkpoint.training, checkpoint.config.labels
+    named = [clip_id for ids in training.clips.values() for clip_id in ids]
+    if data is None and all(clip_id.isdecimal() for clip_id in named):
+        seconds = training.settings.get("clip_seconds")
+        spec = ClipSpec() if seconds is None else ClipSpec(seconds=float(seconds))
+        return RecordedClips(checkpoint, GeneratedClips(labels, {}, spec))
+    request = data or _recorded_request(checkpoint)
+    source = reopen_clips(request, labels)
+    if absent := [clip_id for clip_id in named if clip_id not in source.records]:
         raise UsageError(
-            f"{checkpoint.folder}: records no generated {split} clips; "
-            "calibrate on recordings with calibration/collect.py and give --calib"
+            f"{checkpoint.folder}: {len(absent)} of its {len(named)} clips are not in "
+            f"{', '.join(request.sets)}, such as {absent[0]}; {_DATA}"
         )
-    return recorded[:count]
+    return RecordedClips(checkpoint, source)
 
 
-def labelled_clips(checkpoint: Checkpoint, ids: list[str]) -> Iterator[LabelledClip]:
-    """Draw clips one at a time, with their labels."""
-    seconds = checkpoint.training.settings.get("clip_seconds")
-    spec = ClipSpec() if seconds is None else ClipSpec(seconds=float(seconds))
-    source = GeneratedClips(checkpoint.config.labels, {}, spec)
-    return map(source.open, ids)
-
-
-def calibration_clips(checkpoint: Checkpoint, ids: list[str]) -> Iterator[CalibrationClip]:
-    """Draw clips one at a time, as calibration takes them."""
-    for clip_id, clip in zip(ids, labelled_clips(checkpoint, ids), strict=True):
-        yield CalibrationClip(clip_id, clip.items)
+def _recorded_request(checkpoint: Checkpoint) -> DataRequest:
+    recorded = checkpoint.training.settings.get(DATA_KEY)
+    if recorded is None:
+        raise UsageError(
+            f"{checkpoint.folder}: was trained on recordings and doesn't say where they are; {_DATA}"
+        )
+    try:
+        return msgspec.convert(recorded, DataRequest)
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"{checkpoint.folder}: its record of data can't be read ({error}); {_DATA}"
+        ) from error

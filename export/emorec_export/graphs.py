@@ -52,18 +52,21 @@ def export_graph(name: GraphName, module: nn.Module, spec: Preprocessing, classe
         ExportError: The graph isn't what the manifest will promise.
     """
     inputs, outputs = expected_tensors(spec, classes)[name]
-    with _quiet(), torch.no_grad():
-        program = torch.onnx.export(
-            plain(module),
-            tuple(_example(tensor) for tensor in inputs),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=[tensor.name for tensor in inputs],
-            output_names=[tensor.name for tensor in outputs],
-            dynamic_shapes=tuple({0: torch.export.Dim("batch")} for _ in inputs),
-            external_data=False,
-            verbose=False,
-        )
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                plain(module),
+                tuple(_example(tensor) for tensor in inputs),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[tensor.name for tensor in inputs],
+                output_names=[tensor.name for tensor in outputs],
+                dynamic_shapes=tuple({0: torch.export.Dim("batch")} for _ in inputs),
+                external_data=False,
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        raise ExportError(f"{name}: torch {torch.__version__} can't export it: {_reason(error)}") from error
     if program is None:
         raise ExportError(f"{name}: torch gave no graph")
     model = program.model_proto
@@ -104,6 +107,14 @@ def check_graph(
     read = {tensor for node in model.graph.node for tensor in node.input}
     if dead := [value.name for value in model.graph.initializer if value.name not in read]:
         raise ExportError(f"{name}: the exported graph has initialisers that nothing reads: {dead[:5]}")
+
+
+def _reason(error: BaseException) -> str:
+    """What lies at the bottom of an exporter's error; the rest of its page is about the exporter itself."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
 
 
 def _example(spec: TensorSpec) -> Tensor:

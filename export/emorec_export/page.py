@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from html import escape
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from emorec_export.bars import Bar, bars
 from emorec_export.report import ChainParity, GraphParity, Report, VariantParity, warnings
@@ -28,6 +28,7 @@ h1 { margin-bottom: 0; } h2 { margin-top: 2.2rem; } p.soft, td.soft, figcaption 
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid var(--rule);
   white-space: nowrap; }
+td.long { white-space: normal; }
 th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
 svg { max-width: 100%; height: auto; } svg text { font-size: 12px; fill: var(--ink); }
 svg rect { fill: var(--bar); } svg rect.keep { fill: var(--keep); }
@@ -75,11 +76,39 @@ def page(manifest: Manifest, report: Report) -> str:
         _chart(report, "Time", lambda graph: (graph.latency_ms, f"{graph.latency_ms:.2f} ms")),
         _sensitivity(report),
         "<h2>How it was built</h2>",
-        f"<p><code>{escape(str(manifest.provenance.get('command', '')))}</code></p>",
+        _provenance(manifest),
     ]
     head = f"<title>{escape(manifest.name)}: parity</title><style>{_STYLE}</style>"
     meta = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
     return f'<!doctype html>\n<html lang="en"><head>{meta}{head}</head><body>{"".join(parts)}</body></html>\n'
+
+
+def _provenance(manifest: Manifest) -> str:
+    """How the bundle came about, as far as its manifest says."""
+    record = manifest.provenance
+    training, calibration = _part(record, "training"), _part(record, "calibration")
+    rows = {
+        "exported with": f"<code>{escape(str(record.get('command', '')))}</code>",
+        "trained with": f"<code>{escape(str(training.get('command', '')))}</code>",
+        "calibrated on": _calibration(calibration),
+        "classes": escape(", ".join(manifest.labels)),
+        "libraries": escape(", ".join(f"{name} {text}" for name, text in _part(record, "versions").items())),
+    }
+    cells = (f"<tr><td>{name}</td><td class='long'>{text}</td></tr>" for name, text in rows.items() if text)
+    return f"<div class='scroll'><table>{''.join(cells)}</table></div>"
+
+
+def _calibration(record: dict[str, Any]) -> str:
+    if not record:
+        return ""
+    samples = ", ".join(f"{name} {count}" for name, count in _part(record, "samples").items())
+    kind = "recordings" if record.get("source") == "media" else "generated clips"
+    return escape(f"{record.get('clips')} {kind} by {record.get('method')}; samples: {samples}")
+
+
+def _part(record: dict[str, Any], name: str) -> dict[str, Any]:
+    found = record.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _cards(report: Report) -> str:

@@ -10,7 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emorec_export.chain import RememberingCropper, step_logits
+from emorec_export.chain import step_logits, take_in
+from emorec_export.graphs import ExportError
 from emorec_export.report import ChainParity, GraphParity, Reference, Report, VariantParity
 from emorec_rt.engines.base import Engine, Tensors
 from emorec_rt.faces import FaceDetector
@@ -61,20 +62,27 @@ def compare(
 
     Returns:
         The report, still without a verdict.
+
+    Raises:
+        ExportError: No clip has anything to run.
     """
     watched = {name: _Compared(engine, name, variants) for name, engine in reference.items()}
     truth: list[NDArray[np.int64]] = []
     predicted: dict[str, list[NDArray[np.int64]]] = {"": [], **{precision: [] for precision in variants}}
     detector, count = FaceDetector(), 0
     for clip in clips:
-        items, count = list(clip.items), count + 1
-        cropper = RememberingCropper(spec, detector)
-        times, logits = step_logits(items, spec, watched, cropper)
-        truth.append(clip.truth.at(times, times))
+        sample = take_in(clip, spec, detector)
+        times, logits = step_logits(sample, spec, watched)
+        if not len(times):
+            continue  # no window: neither a frame nor sound
+        count += 1
+        truth.append(sample.labels(times))
         predicted[""].append(logits.argmax(axis=1))
         for precision, built in variants.items():
-            _, logits = step_logits(items, spec, built.engines, cropper)
+            _, logits = step_logits(sample, spec, built.engines)
             predicted[precision].append(logits.argmax(axis=1))
+    if not count:
+        raise ExportError("none of the held-out clips has a frame or sound, so nothing can be compared")
     joined = {name: np.concatenate(parts) for name, parts in predicted.items()}
     return _report(watched, variants, np.concatenate(truth), joined, labels, count)
 

@@ -62,7 +62,11 @@ def probe(
     detector = FaceDetector()
     for clip in clips:
         cropper = FaceCropper(
-            "auto", detector=detector, size=spec.vision.crop_size, margin=spec.vision.margin
+            clip.faces,
+            detector=detector,
+            size=spec.vision.crop_size,
+            margin=spec.vision.margin,
+            interpolation=spec.vision.interpolation,
         )
         encoders = (recording["vision"], recording["audio"])
         for window in iter_windows(

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from emorec_rt.engines.preparing import RIVALS
 from emorec_rt.manifest import GraphName, Precision
 
 FP32_TOLERANCE: Final = 1e-4
@@ -134,18 +135,10 @@ def failures(report: Report, max_drop: float) -> Iterator[str]:
             )
 
 
-_RIVALS: Final[dict[Precision, tuple[Precision, ...]]] = {
-    "int8": ("fp32", "fp16"),
-    "int8-fp16": ("fp16",),
-    "fp8": ("fp16",),
-}
-"""What a quantised variant has to be faster than to be worth its errors."""
-
-
 def warnings(report: Report) -> Iterator[str]:
     """Where quantising has not paid on the machine that built, one line each."""
     for precision, variant in report.variants.items():
-        for rival in _RIVALS.get(precision, ()):
+        for rival in RIVALS.get(precision, ()):
             if rival not in report.variants:
                 continue
             slower = [

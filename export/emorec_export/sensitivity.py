@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
 from emorec_calib.ranges import Ranges
-from emorec_export.chain import RememberingCropper, step_logits
+from emorec_export.chain import step_logits, take_in
 from emorec_export.graphs import write_graph
 from emorec_export.quantize import candidates, quantize
 from emorec_export.recipe import Recipe
@@ -22,9 +22,11 @@ from emorec_rt.engines.base import Engine, Tensors
 from emorec_rt.engines.ort import OrtEngine
 from emorec_rt.faces import FaceDetector
 from emorec_rt.manifest import GRAPH_NAMES, GraphName, Preprocessing
-from emorec_rt.media.types import Frame, MediaItem
 from emorec_train.data import LabelledClip
 from emorec_train.metrics import score
+
+BENCH_SECONDS: Final = 10.0
+"""Of each clip: it is run once for every layer."""
 
 Engines = Mapping[GraphName, Engine]
 Layer = tuple[GraphName, str]
@@ -72,15 +74,6 @@ class _Watched:
         return result
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    """A clip whose frames have given way to the faces in them."""
-
-    items: tuple[MediaItem, ...]
-    cropper: RememberingCropper
-    clip: LabelledClip
-
-
 class Bench:
     """A few clips, the FP32 engines, and what they answer.
 
@@ -107,7 +100,7 @@ class Bench:
         self._spec = spec
         self._labels = labels
         detector = FaceDetector()
-        self._samples = [_reduced(clip, spec, detector) for clip in clips]
+        self._samples = [take_in(clip, spec, detector, BENCH_SECONDS) for clip in clips]
         self._expected, self._truth = self._answers(self.engines)
 
     def sensitivity(self, name: GraphName, engine: Engine) -> tuple[float, float]:
@@ -135,9 +128,10 @@ class Bench:
     def _answers(self, engines: Engines) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         logits, truth = [], []
         for sample in self._samples:
-            times, answer = step_logits(sample.items, self._spec, engines, sample.cropper)
-            logits.append(answer)
-            truth.append(sample.clip.truth.at(times, times))
+            times, answer = step_logits(sample, self._spec, engines)
+            if len(times):
+                logits.append(answer)
+                truth.append(sample.labels(times))
         return np.concatenate(logits), np.concatenate(truth)
 
 
@@ -202,16 +196,3 @@ def _key(feeds: Tensors) -> bytes:
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(feeds[name]).tobytes())
     return digest.digest()
-
-
-def _reduced(clip: LabelledClip, spec: Preprocessing, detector: FaceDetector) -> _Sample:
-    """Find the faces, then let go of the frames: the cropper remembers what it found by frame index."""
-    cropper = RememberingCropper(spec, detector)
-    items: list[MediaItem] = []
-    for item in clip.items:
-        if isinstance(item, Frame):
-            cropper.process(item)
-            items.append(Frame(item.index, item.pts_seconds, item.pixels[:1, :1].copy()))
-        else:
-            items.append(item)
-    return _Sample(tuple(items), cropper, clip)

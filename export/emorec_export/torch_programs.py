@@ -23,7 +23,7 @@ from emorec_rt.engines.base import engine_error
 from emorec_rt.engines.compare import Verification, compare
 from emorec_rt.engines.ort import OrtEngine
 from emorec_rt.engines.tensorrt.files import write_atomically
-from emorec_rt.engines.tensorrt.options import BatchRange, BuildOptions
+from emorec_rt.engines.tensorrt.options import DEFAULTS, BatchRange, BuildOptions
 from emorec_rt.engines.torch_tensorrt import (
     Libraries,
     ProgramRecord,
@@ -34,7 +34,6 @@ from emorec_rt.engines.torch_tensorrt import (
 from emorec_rt.errors import OutputError
 from emorec_rt.manifest import Graph, GraphName, TensorSpec
 
-DEFAULTS: Final = BuildOptions()
 PRECISION: Final = "fp32"
 """What is compiled: products round to TF32 where the GPU has it."""
 

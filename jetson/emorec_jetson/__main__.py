@@ -1,6 +1,7 @@
 """Prints what this Jetson is and the memory plan for it.
 
-python -m emorec_jetson
+python -m emorec_jetson            for the reference model
+python -m emorec_jetson BUNDLE     for a bundle
 """
 
 from __future__ import annotations
@@ -9,16 +10,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from emorec_jetson.errors import JetsonError
-from emorec_jetson.module import Module, read_module
-from emorec_jetson.plan import MemoryPlan, plan_memory
-
-VARIANTS = {"fp16": "fp16", "int8": "int8-fp16"}
-"""The bundle's variant for TensorRT of each precision: its INT8 has FP16 scales."""
+from emorec_rt.bundle import open_bundle
+from emorec_rt.errors import EmorecError
+from emorec_rt.jetson.module import Module, desktop_runs, read_module
+from emorec_rt.jetson.plan import REFERENCE, VARIANTS, MemoryPlan, ModelSize, plan_memory
 
 
-def describe(module: Module, plan: MemoryPlan) -> str:
-    """Module and plan as lines for a person."""
+def describe(module: Module, plan: MemoryPlan, bundle: str = "BUNDLE") -> str:
+    """Module and plan as lines for a person, and the command that builds by it."""
     jetpack = module.jetpack
     release = (
         f"JetPack {jetpack.name}, TensorRT {jetpack.tensorrt}" if jetpack else "a JetPack not listed here"
@@ -31,9 +30,9 @@ def describe(module: Module, plan: MemoryPlan) -> str:
         module.model,
         f"Jetson Linux {module.l4t} ({release})",
         f"{module.memory.total_mib} MiB of memory, {module.memory.available_mib} free; {clocks}{gpu}",
-        f"plan: {plan.precision}, batch {plan.batch}, workspace {plan.workspace_mib} MiB",
+        f"plan: {plan.kind}, batch {plan.batch}, workspace {plan.workspace_mib} MiB",
         *(f"  {reason}" for reason in plan.reasons),
-        f"build: emorec-rt build BUNDLE --precision {VARIANTS[plan.precision]} --max-batch {plan.batch} "
+        f"build: emorec-rt build {bundle} --precision {VARIANTS[plan.kind]} --max-batch {plan.batch} "
         f"--workspace {plan.workspace_mib}",
     ]
     return "\n".join(lines)
@@ -44,15 +43,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m emorec_jetson", description="This Jetson, and a memory plan."
     )
-    parser.add_argument("--desktop", action="store_true", help="a graphical desktop runs beside it")
+    parser.add_argument(
+        "bundle", nargs="?", type=Path, help="what is to be run (default: the reference model)"
+    )
+    parser.add_argument("--desktop", action="store_true", help="plan for a desktop that isn't open now")
     parser.add_argument("--root", type=Path, default=Path("/"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     try:
         module = read_module(given.root)
-    except JetsonError as error:
+        model = ModelSize.of_bundle(open_bundle(given.bundle).manifest) if given.bundle else REFERENCE
+    except EmorecError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
-    sys.stdout.write(describe(module, plan_memory(module.memory.total_mib, desktop=given.desktop)) + "\n")
+    desktop = given.desktop or desktop_runs(given.root)
+    plan = plan_memory(module.memory.total_mib, desktop=desktop, model=model)
+    sys.stdout.write(describe(module, plan, str(given.bundle or "BUNDLE")) + "\n")
     return 0
 
 

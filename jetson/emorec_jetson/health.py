@@ -1,4 +1,4 @@
-"""One line on a camera's health, for a journal: fresh rows, temperature, memory, power mode.
+"""One line on a camera's health, for a journal: fresh rows, memory, temperature, throttling, power mode.
 
     python -m emorec_jetson.health video0 --rows /var/lib/emorec/video0.jsonl
 
@@ -13,9 +13,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from emorec_jetson import nvpmodel
-from emorec_jetson.errors import JetsonError
-from emorec_jetson.module import read_memory
+from emorec_jetson.throttle import read_throttle
+from emorec_rt.jetson import nvpmodel
+from emorec_rt.jetson.errors import JetsonError
+from emorec_rt.jetson.module import read_memory
 
 STALE_SECONDS = 60.0
 
@@ -54,6 +55,8 @@ def _machine(root: Path) -> str:
     celsius = hottest_celsius(root)
     if celsius is not None:
         parts.append(f"{celsius:.1f} C")
+    if held := sorted(read_throttle(root).active):
+        parts.append(f"clocks held down by {', '.join(held)}")
     try:
         parts.append(nvpmodel.current().name)
     except JetsonError:

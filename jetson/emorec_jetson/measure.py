@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emorec_jetson import nvpmodel
-from emorec_jetson.errors import JetsonError, ToolMissingError
-from emorec_jetson.nvpmodel import PowerMode
+from emorec_jetson.modes import Say, Switch
 from emorec_jetson.sampler import Sampler, Summary, summarise
-
-Say = Callable[[str], None]
+from emorec_rt.jetson.errors import JetsonError, ToolMissingError
+from emorec_rt.jetson.nvpmodel import PowerMode
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,9 @@ def run_program(video: Path, options: Sequence[str] = ()) -> Speed:
     Raises:
         JetsonError: It is missing, fails, or prints no report.
     """
-    program = shutil.which("emorec-rt")
+    # Beside this Python first: sudo looks on a PATH of its own.
+    beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    program = shutil.which("emorec-rt", path=beside)
     if program is None:
         raise ToolMissingError("emorec-rt", "activate the environment that jetson/setup.sh made")
     command = [program, "bench", str(video), "--json", *options]
@@ -110,62 +110,38 @@ def run_program(video: Path, options: Sequence[str] = ()) -> Speed:
     return parse_report(done.stdout)
 
 
-@contextmanager
-def mode_restored(say: Say) -> Iterator[PowerMode]:
-    """Come back to the present power mode whatever happens inside, a Ctrl-C and a ``kill`` included."""
-    before = nvpmodel.current()
-    earlier = signal.signal(signal.SIGTERM, _end)
-    try:
-        yield before
-    finally:
-        # A second Ctrl-C must not leave the module in the mode of a measurement.
-        interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        try:
-            if nvpmodel.current().number != before.number:
-                nvpmodel.switch(before)
-                say(f"back in mode {before.number} ({before.name})")
-        finally:
-            signal.signal(signal.SIGINT, interrupt)
-            signal.signal(signal.SIGTERM, earlier)
-
-
-def _end(number: int, _frame: object) -> None:
-    raise SystemExit(128 + number)
-
-
 def measure_modes(
     modes: Sequence[PowerMode],
+    switch: Switch,
     run: Callable[[], Speed],
     *,
     settle_seconds: float,
     interval_ms: int,
     root: Path = Path("/"),
     say: Say,
-) -> list[ModeResult]:
-    """Measure each mode in turn; one that can't be had is noted, and the rest go on.
+) -> Iterator[ModeResult]:
+    """Measure one mode after the other; one that can't be had is noted, and the rest go on.
 
     Args:
         modes: Modes to measure.
+        switch: Changes to a mode, from ``mode_restored``.
         run: Runs the program once.
         settle_seconds: Wait after a change of mode; idle power is measured then.
         interval_ms: Time between samples.
         root: Where sysfs is read.
         say: Takes a line of progress.
     """
-    results = []
     for mode in modes:
         say(f"mode {mode.number} ({mode.name})")
         try:
-            nvpmodel.switch(mode)
+            switch(mode)
             result = measure(mode, run, settle_seconds=settle_seconds, interval_ms=interval_ms, root=root)
         except ToolMissingError:
             raise
         except JetsonError as error:
             say(f"  skipped: {error}")
             result = ModeResult(mode, skipped=str(error))
-        results.append(result)
-    return results
+        yield result
 
 
 def measure(

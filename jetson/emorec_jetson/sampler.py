@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from emorec_jetson.errors import ToolMissingError
 from emorec_jetson.tegrastats import PowerScope, Stats, parse
 from emorec_jetson.throttle import ThrottleState, read_throttle
+from emorec_rt.jetson.errors import ToolMissingError
 
 _STOP_SECONDS = 5.0
 

@@ -12,17 +12,9 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 
-NOT_FROM_PIP = (
-    "tensorrt",
-    "torch",
-    "opencv-python",
-    "opencv-contrib-python",
-    "opencv-contrib-python-headless",
-)
-"""Must not be installed inside the environment; ``jetson/constraints.txt`` keeps them out."""
+from emorec_rt.jetson.installation import APT, intruders, tensorrt_origin
 
 
 @dataclass(frozen=True)
@@ -53,22 +45,17 @@ def check_runtime() -> Check:
 
 def check_tensorrt(prefix: Path) -> Check:
     """Check that ``import tensorrt`` would find the system's package, without importing it."""
-    spec = find_spec("tensorrt")
-    if spec is None or spec.origin is None:
-        return Check("tensorrt", False, "not found: sudo apt-get install python3-libnvinfer")
-    if Path(spec.origin).is_relative_to(prefix):
-        return Check("tensorrt", False, f"{spec.origin} came from pip, not from JetPack: pip uninstall it")
-    return Check("tensorrt", True, f"JetPack's, {spec.origin}")
+    origin = tensorrt_origin()
+    if origin is None:
+        return Check("tensorrt", False, f"not found: {APT}")
+    if origin.is_relative_to(prefix):
+        return Check("tensorrt", False, f"{origin} came from pip, not from JetPack: pip uninstall it")
+    return Check("tensorrt", True, f"JetPack's, {origin}")
 
 
 def check_intruders(prefix: Path, installed: Iterable[metadata.Distribution]) -> Check:
     """Check that pip has put none of the forbidden packages into the environment."""
-    inside = (one for one in installed if Path(str(one.locate_file(""))).is_relative_to(prefix))
-    names = {(one.metadata["Name"] or "").lower().replace("_", "-") for one in inside}
-    found = sorted(
-        name for name in names if name in NOT_FROM_PIP or name.startswith(("tensorrt-cu", "nvidia-cu"))
-    )
-    if found:
+    if found := intruders(prefix, installed):
         return Check("pip", False, f"{', '.join(found)} must not come from pip here: pip uninstall")
     return Check("pip", True, "nothing in the place of JetPack's libraries")
 

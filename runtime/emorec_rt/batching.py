@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from emorec_rt.device_array import stacked
 from emorec_rt.engines.base import Engine
 from emorec_rt.errors import OutOfMemoryError
 
@@ -57,8 +57,11 @@ class Batcher:
     def _run(self, batch: Sequence[tuple[Item, Callable[[Item], None]]]) -> bool:
         """Run a batch; say whether it had room, for the next one to be smaller."""
         names = [spec.name for spec in self._engine.inputs]
+        on_device = getattr(self._engine, "takes_device_arrays", False)
         try:
-            outputs = self._engine.run({name: np.stack([item[name] for item, _ in batch]) for name in names})
+            outputs = self._engine.run(
+                {name: stacked([item[name] for item, _ in batch], on_device=on_device) for name in names}
+            )
         except OutOfMemoryError as error:
             if len(batch) == 1:
                 raise

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from emorec_rt import __version__
-from emorec_rt.errors import EmorecError
+from emorec_rt.errors import DecoderUnavailableError, EmorecError
 
 State = Literal["ok", "missing", "optional"]
 DECODERS = ("h264", "hevc", "vp9", "av1", "mjpeg", "aac", "mp3", "opus")
@@ -100,6 +100,30 @@ def _decoders() -> Iterator[Finding]:
     there = [name for name in DECODERS if name in av.codecs_available]
     absent = sorted(set(DECODERS) - set(there))
     yield Finding("decoders", "ok", ", ".join(there) + (f"; without {', '.join(absent)}" if absent else ""))
+    yield _optional_decoder("dali", "files on an NVIDIA GPU, by --decoder dali", _dali)
+    yield _optional_decoder("gstreamer", "CSI cameras and a Jetson's own decoder", _gstreamer)
+
+
+def _optional_decoder(name: str, purpose: str, load: Callable[[], str]) -> Finding:
+    try:
+        return Finding(f"decoder {name}", "ok", load())
+    except DecoderUnavailableError as error:
+        fix = str(error).partition("; run: ")[2]
+        return Finding(f"decoder {name}", "optional", f"not installed; for {purpose}", fix)
+
+
+def _dali() -> str:
+    from emorec_rt.dali.library import dali_device, import_dali
+
+    return f"{import_dali().__version__}, on the {dali_device().upper()}"
+
+
+def _gstreamer() -> str:
+    from emorec_rt.sources.gstreamer.library import import_gstreamer
+
+    found = import_gstreamer()
+    how = "hardware decoder" if found.hardware else "software decoders"
+    return f"{found.gst.version_string().removeprefix('GStreamer ')}, {how}"
 
 
 def _gpu() -> Iterator[Finding]:
@@ -117,12 +141,9 @@ def _gpu() -> Iterator[Finding]:
 
 
 def _jetson() -> Iterator[Finding]:
-    release, model = Path("/etc/nv_tegra_release"), Path("/proc/device-tree/model")
-    if release.is_file():
-        yield Finding(
-            "jetson", "ok", model.read_text(encoding="utf-8").strip("\0 \n") if model.is_file() else ""
-        )
-        yield Finding("l4t", "ok", release.read_text(encoding="utf-8").splitlines()[0].lstrip("# "))
+    from emorec_rt.jetson.findings import jetson_findings
+
+    yield from jetson_findings()
 
 
 def _demo_bundle() -> Iterator[Finding]:

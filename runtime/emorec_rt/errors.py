@@ -49,6 +49,14 @@ class BackendUnavailableError(EmorecError, ImportError):
         super().__init__(f"backend {backend} needs {missing}, which is not installed; run: {install}")
 
 
+class DecoderUnavailableError(EmorecError, ImportError):
+    """A library that a decoder needs is missing; the message says how to install it."""
+
+    def __init__(self, decoder: str, missing: str, install: str) -> None:
+        self.decoder = decoder
+        super().__init__(f"decoder {decoder} needs {missing}, which is not installed; run: {install}")
+
+
 class NoGpuError(BackendUnavailableError):
     """The libraries of a backend are there, the GPU or its driver is not."""
 

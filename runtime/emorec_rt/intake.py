@@ -14,15 +14,23 @@ from contextlib import ExitStack
 from typing import Final
 
 from emorec_rt.faces import FaceCropper
-from emorec_rt.media import MediaItem, Samples
-from emorec_rt.prefetch import Prefetch
+from emorec_rt.media import Frame, MediaItem, Samples
+from emorec_rt.prefetch import Dropping, Prefetch
 from emorec_rt.sources import Source
 from emorec_rt.window import CroppedFrame
-from emorec_rt.windows import cropped
+from emorec_rt.windows import BatchCropper, cropped_items
 
 FILE_ITEMS: Final = 64
-LIVE_ITEMS: Final = 12
-"""Half a second at 25 frames a second, in each of the two queues: what a machine that is too slow is late."""
+CROPPED_ITEMS: Final = 12
+"""Of a live source: half a second at 25 frames a second, by which a machine that is too slow is late."""
+
+RAW_ITEMS: Final = 256
+RAW_BYTES: Final = 256 * 2**20
+"""Forty full HD pictures."""
+
+PATIENCE_SECONDS: Final = 1.0
+"""A picture of a live source that nobody has looked at for this long is dropped. What comes in a burst, at
+the start or after a pause of the network, is worked off sooner."""
 
 
 class Intake:
@@ -33,14 +41,14 @@ class Intake:
         cropper: A cropper for this source alone.
     """
 
-    def __init__(self, source: Source, cropper: FaceCropper) -> None:
+    def __init__(self, source: Source, cropper: FaceCropper | BatchCropper) -> None:
         self._source = source
-        self._cropper = cropper
         self._stack = ExitStack()
-        self._raw = Prefetch[MediaItem](source, LIVE_ITEMS, droppable=_is_picture) if source.live else None
+        self._raw = Prefetch[MediaItem](source, RAW_ITEMS, _DROPPING) if source.live else None
         items = source if self._raw is None else _present(self._raw)
-        crops = (cropped(item, cropper) for item in items)
-        self._crops = Prefetch(crops, FILE_ITEMS if self._raw is None else LIVE_ITEMS)
+        self._crops = Prefetch(
+            cropped_items(items, cropper), FILE_ITEMS if self._raw is None else CROPPED_ITEMS
+        )
 
     def __enter__(self) -> Intake:
         for queue in (self._raw, self._crops):
@@ -76,6 +84,15 @@ def _present(items: Prefetch[MediaItem]) -> Iterator[MediaItem]:
 
 def _is_picture(item: MediaItem) -> bool:
     return not isinstance(item, Samples)
+
+
+def _size_bytes(item: MediaItem) -> int:
+    if isinstance(item, Samples):
+        return item.pcm.nbytes
+    return item.pixels.nbytes if isinstance(item, Frame) else 0
+
+
+_DROPPING: Final = Dropping(_is_picture, PATIENCE_SECONDS, _size_bytes, RAW_BYTES)
 
 
 def _plural(count: int, what: str) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -12,6 +15,35 @@ T = TypeVar("T")
 POLL_SECONDS = 0.1
 JOIN_SECONDS = 5.0
 """How long a producer that is told to stop may take; it is a daemon, so the process can end without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropping(Generic[T]):
+    """How the queue of a live source, which must be read on time, stays within its bounds.
+
+    Where it is full, or its oldest droppable item has waited for too long, that item is dropped and counted,
+    instead of making the producer wait; where it is full of other items, the oldest of all. A burst, as after
+    a pause of the network, loses nothing as long as its consumer catches up in time.
+
+    Attributes:
+        droppable: Whether an item is of the kind that goes first.
+        patience_seconds: How long such an item may wait.
+        size_bytes: Memory that an item takes.
+        max_bytes: Memory that all waiting items may take; one always may wait.
+    """
+
+    droppable: Callable[[T], bool]
+    patience_seconds: float = math.inf
+    size_bytes: Callable[[T], int] = lambda _: 0
+    max_bytes: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting(Generic[T]):
+    item: T
+    since_seconds: float
+    droppable: bool
+    size_bytes: int
 
 
 class Prefetch(Generic[T]):
@@ -23,22 +55,21 @@ class Prefetch(Generic[T]):
     Args:
         items: What to produce.
         depth: Items that may wait.
-        droppable: For live sources, which must be read on time: when the queue is full, the oldest waiting
-            item for which this holds is dropped and counted, instead of making the producer wait; if there
-            is none, the oldest of all.
+        dropping: For live sources: what to drop; without, a full queue makes the producer wait.
 
     Attributes:
-        dropped: Items for which ``droppable`` holds that were dropped so far.
+        dropped: Droppable items that were dropped so far.
         overflowed: Other items that were dropped so far.
     """
 
-    def __init__(self, items: Iterable[T], depth: int, droppable: Callable[[T], bool] | None = None) -> None:
+    def __init__(self, items: Iterable[T], depth: int, dropping: Dropping[T] | None = None) -> None:
         self.dropped = 0
         self.overflowed = 0
         self._items = items
         self._depth = depth
-        self._droppable = droppable
-        self._waiting: deque[T] = deque()
+        self._dropping = dropping
+        self._waiting: deque[_Waiting[T]] = deque()
+        self._waiting_bytes = 0
         self._changed = threading.Condition()
         self._ended = False
         self._stopped = False
@@ -71,9 +102,10 @@ class Prefetch(Generic[T]):
         with self._changed:
             if not self._changed.wait_for(lambda: self._waiting, timeout_seconds):
                 return None
-            item = self._waiting.popleft()
+            taken = self._waiting.popleft()
+            self._waiting_bytes -= taken.size_bytes
             self._changed.notify_all()
-            return item
+            return taken.item
 
     def _produce(self) -> None:
         try:
@@ -88,21 +120,38 @@ class Prefetch(Generic[T]):
 
     def _put(self, item: T) -> bool:
         with self._changed:
-            if self._droppable is not None and len(self._waiting) >= self._depth:
-                self._drop_oldest(self._droppable)
-            elif self._droppable is None:
+            if self._dropping is None:
                 self._changed.wait_for(lambda: self._stopped or len(self._waiting) < self._depth)
             if self._stopped:
                 return False
-            self._waiting.append(item)
+            self._append(item)
             self._changed.notify_all()
         return True
 
-    def _drop_oldest(self, droppable: Callable[[T], bool]) -> None:
-        for position, item in enumerate(self._waiting):
-            if droppable(item):
-                del self._waiting[position]
-                self.dropped += 1
+    def _append(self, item: T) -> None:
+        now, dropping = time.monotonic(), self._dropping
+        if dropping is None:
+            self._waiting.append(_Waiting(item, now, droppable=False, size_bytes=0))
+            return
+        size_bytes = dropping.size_bytes(item)
+        self._make_room(dropping, now, size_bytes)
+        self._waiting.append(_Waiting(item, now, dropping.droppable(item), size_bytes))
+        self._waiting_bytes += size_bytes
+
+    def _make_room(self, dropping: Dropping[T], now: float, size_bytes: int) -> None:
+        while self._waiting:
+            full = len(self._waiting) >= self._depth or self._waiting_bytes + size_bytes > dropping.max_bytes
+            oldest = next((k for k, waiting in enumerate(self._waiting) if waiting.droppable), None)
+            late = oldest is not None and (
+                now - self._waiting[oldest].since_seconds > dropping.patience_seconds
+            )
+            if not (full or late):
                 return
-        self._waiting.popleft()
-        self.overflowed += 1
+            self._drop(oldest)
+
+    def _drop(self, position: int | None) -> None:
+        """Drop the item at a position, or, where none is droppable, the oldest of all."""
+        self._waiting_bytes -= self._waiting[position or 0].size_bytes
+        del self._waiting[position or 0]
+        self.dropped += position is not None
+        self.overflowed += position is None

@@ -27,6 +27,7 @@ from emorec_rt.schedule import file_schedule, live_schedule
 from emorec_rt.sources import Source, SourceOptions, open_source
 from emorec_rt.window import CroppedFrame, Window
 from emorec_rt.window_builder import WindowBuilder
+from emorec_rt.windows import BatchCropper
 
 AUDIO_BATCH = 1
 FUSION_BATCH = 4
@@ -174,7 +175,7 @@ class Recognizer:
                 self.receiving = True
                 yield Started(source, media.duration_seconds)
                 clip = self._clip(source, media, events.append)
-                cropper = self._cropper()
+                cropper = self._cropper(media)
                 with Intake(media, cropper) as items:
                     for item in items:
                         if self._stopping or clip.failed:
@@ -214,15 +215,20 @@ class Recognizer:
         )
         return clip
 
-    def _cropper(self) -> FaceCropper:
+    def _cropper(self, media: Source) -> FaceCropper | BatchCropper:
         vision = self.bundle.manifest.preprocessing.vision
-        return FaceCropper(
+        cropper = FaceCropper(
             self.options.faces,
             detector=self._detector,
             size=vision.crop_size,
             margin=vision.margin,
             interpolation=vision.interpolation,
         )
+        if self.options.source.decoder == "dali" and not media.live:
+            from emorec_rt.dali.cropper import DaliCropper
+
+            return DaliCropper(cropper)
+        return cropper
 
 
 @dataclass(slots=True)

@@ -32,6 +32,7 @@ def settings_of(bundle: Path | None, options: Options, min_segment_seconds: floa
         "face_model": None if options.face_model is None else sha256_of(options.face_model),
         "vision_fps": options.thinning.vision_fps,
         "similar": options.thinning.similar,
+        "decoder": options.source.decoder,
         "pictures": options.source.fps,
         "limits": repr(options.source.limits),
         "min_segment_seconds": min_segment_seconds,

@@ -14,6 +14,7 @@ from emorec_rt.account import Account, Outcome
 from emorec_rt.errors import EmorecError, MediaError
 from emorec_rt.inputs import Job, Output
 from emorec_rt.recognizer import Done, Event, Failed, Recognizer, Row, Started
+from emorec_rt.sources import masked
 from emorec_rt.writers import FORMATS, MIN_SEGMENT_SECONDS, STDOUT, ReaderGoneError, Target, Writer
 
 BAR_STEPS: Final = 1000
@@ -170,7 +171,7 @@ class Session:
             self._attempt(entry, output, writer.commit)
         entry.writers.clear()
         for warning in event.warnings:
-            self.complain(f"warning: {entry.job.source}: {warning}")
+            self.complain(f"warning: {masked(entry.job.source)}: {warning}")
 
     def _fail(self, entry: _Open, event: Failed) -> None:
         for output, _ in list(entry.writers):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
 
 from emorec_rt.batching import Batcher
 from emorec_rt.engines.base import Engine
@@ -17,7 +19,7 @@ from emorec_rt.schedule import file_schedule
 from emorec_rt.window import CroppedFrame, Window
 from emorec_rt.window_builder import WindowBuilder
 
-__all__ = ["CroppedFrame", "Window", "cropped", "iter_windows"]
+__all__ = ["BatchCropper", "CroppedFrame", "Window", "cropped", "cropped_items", "iter_windows"]
 
 VISION_BATCH = 16
 AUDIO_BATCH = 2
@@ -62,6 +64,25 @@ def iter_windows(
     for batcher in batchers:
         batcher.flush()
     yield from ready
+
+
+class BatchCropper(Protocol):
+    """A cropper that works on several frames at once."""
+
+    def crops(self, items: Iterable[MediaItem]) -> Iterator[CroppedFrame | Samples]:
+        """Reduce each frame to its face, in order; sound passes."""
+
+    def finish(self, source: str | Path) -> None:
+        """End of the input; see ``FaceCropper.finish``."""
+
+
+def cropped_items(
+    items: Iterable[MediaItem], cropper: FaceCropper | BatchCropper
+) -> Iterator[CroppedFrame | Samples]:
+    """Reduce each frame to its face, one at a time or as the cropper likes it."""
+    if isinstance(cropper, FaceCropper):
+        return (cropped(item, cropper) for item in items)
+    return cropper.crops(items)
 
 
 def cropped(item: MediaItem, cropper: FaceCropper) -> CroppedFrame | Samples:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import runpy
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -14,7 +18,9 @@ import msgspec
 import numpy as np
 import onnx
 import pytest
+from click.testing import CliRunner
 
+from emorec_calib import excerpts
 from emorec_calib import ranges as ranges_file
 from emorec_calib.errors import CalibrationError
 from emorec_export import build as build_module
@@ -29,9 +35,11 @@ from emorec_export.variants import ORDER, wanted
 from emorec_rt.bundle import open_bundle
 from emorec_rt.engines import open_engine
 from emorec_rt.errors import UsageError
-from emorec_rt.manifest import GRAPH_NAMES, GraphName
-from emorec_train.model.checkpoint import Checkpoint
-from tiny_model import CONFIG, LABELS, tiny_graphs
+from emorec_rt.manifest import GRAPH_NAMES, Decoding, GraphName
+from emorec_train.dataset_clips import DataRequest
+from emorec_train.model.checkpoint import Checkpoint, load_checkpoint, store_decoding
+from layouts import write_affwild2, write_video
+from tiny_model import CONFIG, LABELS, tiny_checkpoint, tiny_graphs
 
 PROGRAM = Path(__file__).parents[2] / "export" / "build_engine.py"
 PRECISIONS = wanted(fp16=True, int8=True, fp8=True)
@@ -151,6 +159,15 @@ def test_its_ranges_serve_again(checkpoint: Checkpoint, bundle_folder: Path, tmp
         assert (tmp_path / "again" / file).read_bytes() == (bundle_folder / file).read_bytes()
 
 
+def test_a_tuned_decoding_goes_into_the_bundle(tmp_path: Path) -> None:
+    tiny_checkpoint(tmp_path / "run")
+    decoding = Decoding(smoothing_seconds=0.5, logit_bias=(0.25, *[-0.5] * 7))
+    store_decoding(tmp_path / "run", decoding, {"split": "validation"})
+    request = Request(out=tmp_path / "bundle", name="tuned", **QUICK)
+    build(load_checkpoint(tmp_path / "run"), request, Lines().console())
+    assert open_bundle(tmp_path / "bundle").manifest.decoding == decoding
+
+
 def test_stale_ranges_leave_nothing(checkpoint: Checkpoint, bundle_folder: Path, tmp_path: Path) -> None:
     ranges = ranges_file.load(bundle_folder / ranges_file.FILE_NAME)
     graphs = {**ranges.graphs}
@@ -181,11 +198,86 @@ def test_too_much_loss_leaves_nothing(
     assert any("whole chain" in line for line in lines), "the report is shown all the same"
 
 
-def test_a_checkpoint_of_recordings_asks_for_ranges(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    record = msgspec.structs.replace(checkpoint.training, clips={"test": ["interview.mp4"]})
+def test_a_checkpoint_of_recordings_asks_where_they_are(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    record = msgspec.structs.replace(checkpoint.training, clips={"test": ["ravdess:interview"]})
     foreign = dataclasses.replace(checkpoint, training=record)
-    with pytest.raises(UsageError, match="records no generated test clips"):
+    with pytest.raises(UsageError, match="doesn't say where they are"):
         build(foreign, Request(out=tmp_path / "x", name="x"), Lines().console())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_of_data_sets(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    root = write_affwild2(tmp_path / "affwild2")
+    clips = {"train": ["affwild2:10-25-96x96_left"], "validation": ["affwild2:video7"], "test": []}
+    settings = {"data": DataRequest((f"affwild2:{root}",)).recorded()}
+    record = msgspec.structs.replace(checkpoint.training, clips=clips, settings=settings)
+    trained = dataclasses.replace(checkpoint, training=record)
+    build(
+        trained,
+        Request(out=tmp_path / "x", name="x", precisions=("fp32", "fp16"), max_drop=1.0),
+        Lines().console(),
+    )
+    reference = open_bundle(tmp_path / "x").manifest.parity["reference"]
+    assert reference["clips"] == 1
+    assert reference["steps"] > 10
+
+
+def test_recordings_calibrate(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(2):
+        write_video(tmp_path / "clips" / f"{seed}.mp4", seed, seconds=3.0)
+    monkeypatch.setattr(excerpts, "EXCERPT_SECONDS", 2.0)
+    request = Request(
+        out=tmp_path / "x", name="x", precisions=INT8, recordings=(tmp_path / "clips",), **QUICK
+    )
+    lines = Lines()
+    build(checkpoint, request, lines.console())
+    assert "calibrate 2" in lines
+    provenance = open_bundle(tmp_path / "x").manifest.provenance["calibration"]
+    assert (provenance["source"], provenance["clips"]) == ("media", 2)
+    assert provenance["samples"]["vision"] >= 100
+
+
+def _documented() -> list[str]:
+    """The options of each command in the page's list of variants."""
+    page = (PROGRAM.parents[1] / "docs" / "export.md").read_text(encoding="utf-8")
+    section = page.partition("## One command for each variant")[2].partition("\n## ")[0]
+    return re.findall(r"^python export/build_engine\.py (.*?) *#", section, re.MULTILINE)
+
+
+VARIANTS_OF = {
+    "--fp32": ("fp32",),
+    "--fp16": ("fp32", "fp16"),
+    "--int8": ("fp32", "int8"),
+    "--fp16 --int8": ("fp32", "fp16", "int8", "int8-fp16"),
+    "--fp8": ("fp32", "fp8"),
+    "--int8 --auto-mixed": ("fp32", "int8"),
+}
+
+
+def test_the_page_has_a_command_for_each_variant() -> None:
+    assert _documented() == list(VARIANTS_OF)
+
+
+@pytest.mark.parametrize("options", VARIANTS_OF)
+def test_one_command_for_each_variant(
+    options: str, checkpoint: Checkpoint, bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process keeps its own
+    monkeypatch.setattr(build_module, "MIX_CLIPS", 1)
+    main = runpy.run_path(str(PROGRAM), run_name="program")["main"]
+    out = tmp_path / "bundle"
+    calib = [] if options in ("--fp32", "--fp16") else ["--calib", bundle_folder / ranges_file.FILE_NAME]
+    arguments = ["--checkpoint", checkpoint.folder, "--out", out, "--test-clips", 1, "--max-drop", 1, *calib]
+    done = CliRunner().invoke(main, [*options.split(), *map(str, arguments)])
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"{out}\n"
+    assert "whole chain on 1 held-out clips" in done.stderr
+    manifest = open_bundle(out).manifest
+    assert tuple(manifest.graphs["vision"].variants) == VARIANTS_OF[options]
+    assert (out / PAGE_FILE_NAME).is_file()
+    assert bool(manifest.parity["sensitivity"]) == ("--auto-mixed" in options)
 
 
 def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -203,18 +295,51 @@ def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     [
         (["--checkpoint", "{empty}"], 1, "run train/run.py"),
         (["--calib", "ranges.json"], 2, "add --int8"),
+        (["--calib", "{empty}/absent.json", "--int8"], 2, "no such file or folder"),
+        (["--calib", "{file}.json", "--calib", "{empty}", "--int8"], 2, "one ranges.json"),
+        (["--checkpoint", "{file}.json"], 2, "is a file"),
+        (["--out", "{file}.json/bundle", "--checkpoint", "{empty}"], 1, "run train/run.py"),
+        (["--data", "nonsense", "--checkpoint", "{tiny}"], 2, "give NAME:PATH"),
+        (["--checkpoint", "{tiny}", "--out", "{file}.json/bundle"], 1, "can't be written"),
         (["--auto-mixed", "--fp8"], 2, "add --int8"),
         (["--int4"], 2, "--int4"),
         (["--max-drop", "2"], 2, "--max-drop"),
         (["--nonsense"], 2, "--nonsense"),
     ],
 )
-def test_errors_are_one_line(arguments: list[str], code: int, message: str, tmp_path: Path) -> None:
-    result = _run(*(argument.format(empty=tmp_path) for argument in arguments))
+def test_errors_are_one_line(
+    arguments: list[str], code: int, message: str, tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file.json").touch()
+    places = {"empty": tmp_path / "empty", "file": tmp_path / "file", "tiny": checkpoint.folder}
+    result = _run(*(argument.format(**places) for argument in arguments))
     assert result.returncode == code
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_build_leaves_nothing(
+    number: signal.Signals, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    out = tmp_path / "engines"
+    process = subprocess.Popen(
+        [sys.executable, str(PROGRAM), "--checkpoint", str(checkpoint.folder), "--out", str(out / "tiny")],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (out.is_dir() and any(out.iterdir())):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(number)
+    shown, told = process.communicate(timeout=60)
+    assert process.returncode not in (0, None)
+    assert (shown, "Traceback" in told) == ("", False)
+    assert list(out.iterdir()) == []
 
 
 def test_a_foreign_output_folder_is_refused_before_any_work(checkpoint: Checkpoint, tmp_path: Path) -> None:

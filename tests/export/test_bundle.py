@@ -50,6 +50,25 @@ def test_an_older_bundle_is_replaced(tmp_path: Path) -> None:
     assert [path.name for path in target.iterdir()] == ["manifest.json"]
 
 
+def test_the_old_one_comes_back_when_the_exchange_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, rename = tmp_path / "engine", Path.rename
+    target.mkdir()
+    _write(target, "old")
+
+    def refusing(self: Path, other: Path) -> Path:
+        if self.name == "new":
+            raise OSError(28, "No space left on device")
+        return rename(self, other)
+
+    monkeypatch.setattr(Path, "rename", refusing)
+    with pytest.raises(OutputError, match="No space left"), new_bundle(target) as folder:
+        _write(folder, "new")
+    assert (target / "manifest.json").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["engine"]
+
+
 def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "mother.txt").write_text("dear")

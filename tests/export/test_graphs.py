@@ -254,3 +254,13 @@ def test_full_size_encoders(tmp_path: Path) -> None:
         actual = OrtEngine(path, *tensors[name]).run(feeds)
         for output, values in expected.items():
             np.testing.assert_allclose(actual[output], values, rtol=0.0, atol=TOLERANCE)
+
+
+def test_an_operator_that_onnx_lacks_is_one_line() -> None:
+    class Foreign(nn.Module):
+        def forward(self, frames: torch.Tensor) -> torch.Tensor:
+            return torch.linalg.eigvals(frames.float().mean(dim=3)).abs()
+
+    with pytest.raises(ExportError, match=r"^vision: torch .* can't export it: .*linalg_eig") as caught:
+        export_graph("vision", Foreign().eval(), CONFIG.preprocessing, len(LABELS))
+    assert len(str(caught.value)) < 300

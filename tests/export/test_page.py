@@ -57,6 +57,23 @@ def test_numbers_and_escapes(manifest: Manifest) -> None:
     assert "class='warning'" not in text
 
 
+def test_how_it_came_about(manifest: Manifest) -> None:
+    record = {
+        "command": "build_engine.py --int8 <x>",
+        "training": {"command": "run.py --seed 0", "seed": 0},
+        "versions": {"torch": "2.15.0"},
+    }
+    calibration = {"method": "max", "source": "media", "clips": 7, "samples": {"vision": 512, "audio": 64}}
+    plain = _checked(page(msgspec.structs.replace(manifest, provenance=record), report_of({"fp32": 1.0})))
+    assert "build_engine.py --int8 &lt;x&gt;" in plain
+    assert "run.py --seed 0" in plain
+    assert "torch 2.15.0" in plain
+    assert "calibrated on" not in plain
+    record["calibration"] = calibration
+    text = _checked(page(msgspec.structs.replace(manifest, provenance=record), report_of({"fp32": 1.0})))
+    assert "7 recordings by max; samples: vision 512, audio 64" in text
+
+
 def test_ranking(manifest: Manifest) -> None:
     layers = tuple(
         LayerSensitivity(

@@ -33,7 +33,9 @@ from gpu import need
 from tiny_model import CONFIG, LABELS
 from torch_tensorrt_double import libraries
 
-OPTIONS = BuildOptions(batch=BatchRange(1, 2, 4), workspace_bytes=1 << 20, optimization_level=2)
+OPTIONS = BuildOptions(
+    batch=BatchRange(1, 2, 4), chunks=BatchRange(1, 2, 4), workspace_bytes=1 << 20, optimization_level=2
+)
 
 
 @dataclass(frozen=True)

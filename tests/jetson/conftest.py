@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +22,11 @@ def lines(name: str) -> list[str]:
     """Lines of a data file without its comments."""
     text = (DATA / name).read_text(encoding="utf-8")
     return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def tool(name: str) -> str | None:
+    """A program beside this Python, or on PATH."""
+    return shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 
 
 def write(root: Path, name: str, text: str) -> Path:
@@ -41,6 +48,7 @@ def orin(tmp_path: Path) -> Path:
     write(root, "proc/meminfo", "MemTotal:        7803084 kB\nMemFree: 1 kB\nMemAvailable:    5242880 kB\n")
     for core in range(2):
         write(root, f"sys/devices/system/cpu/cpu{core}/cpufreq/scaling_max_freq", "1344000\n")
+        write(root, f"sys/devices/system/cpu/cpu{core}/cpufreq/scaling_min_freq", "115200\n")
     write(root, "sys/class/devfreq/17000000.gpu/max_freq", "918000000\n")
     write(root, "sys/class/hwmon/hwmon3/oc1_event_cnt", "0\n")
     write(root, "sys/class/hwmon/hwmon3/oc3_event_cnt", "7\n")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from emorec_jetson.errors import JetsonError
 from emorec_jetson.measure import parse_report
+from emorec_rt.jetson.errors import JetsonError
 
 from .conftest import Install, lines
 
@@ -131,22 +131,68 @@ def test_a_failing_program_is_one_line_and_the_mode_comes_back(jetson: Jetson, p
     assert jetson.modes_set() == ["0", "1"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_restores_the_mode(jetson: Jetson, program: Install, number: signal.Signals) -> None:
-    program("emorec-rt", "exec sleep 30")
+def start(jetson: Jetson, *modes: str) -> subprocess.Popen[bytes]:
+    """A benchmark that has reached its first mode."""
     process = subprocess.Popen(
-        jetson.command("--mode", "2"),
+        jetson.command(*(word for mode in modes for word in ("--mode", mode))),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=jetson.environment(),
     )
-    while jetson.modes_set() != ["2"]:
+    while jetson.modes_set() != [modes[0]]:
         assert process.poll() is None
         time.sleep(0.02)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_restores_the_mode(jetson: Jetson, program: Install, number: signal.Signals) -> None:
+    program("emorec-rt", "exec sleep 30")
+    process = start(jetson, "2")
     time.sleep(0.3)
     process.send_signal(number)
     assert process.wait(20) != 0
     assert jetson.modes_set() == ["2", "1"]
+
+
+def test_a_kill_restores_the_mode_too(jetson: Jetson, program: Install) -> None:
+    program("emorec-rt", "exec sleep 3")
+    process = start(jetson, "2")
+    process.kill()
+    process.wait(20)
+    deadline = time.monotonic() + 20
+    while jetson.modes_set() != ["2", "1"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_what_was_measured_before_an_interruption_is_kept(jetson: Jetson, program: Install) -> None:
+    program("emorec-rt", f"[ $(cat {jetson.mode}) = 1 ] && exec sleep 30; echo '{json.dumps(REPORT)}'")
+    process = start(jetson, "0", "1")
+    while jetson.modes_set() != ["0", "1"]:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 128 + signal.SIGTERM
+    record = json.loads(jetson.out.read_text(encoding="utf-8"))
+    assert [one["mode"]["name"] for one in record["modes"]] == ["15W"]
+
+
+def test_without_rights_nothing_is_tried(jetson: Jetson, program: Install) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root has all rights")
+    program("sudo", "echo 'sudo: a password is required' >&2; exit 1")
+    done = jetson.bench()
+    assert done.returncode == 1
+    assert "can't be changed (sudo: a password is required); run sudo -v first" in done.stderr
+    assert jetson.modes_set() == []
+
+
+def test_a_result_that_cannot_be_written_is_one_line(jetson: Jetson) -> None:
+    done = jetson.bench("--mode", "1", "--out", str(jetson.video / "x.json"))
+    assert done.returncode == 1
+    assert "x.json: can't be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "1 25W" in done.stdout
 
 
 def test_without_tegrastats_the_error_names_it(jetson: Jetson, program: Install) -> None:

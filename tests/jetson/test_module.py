@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emorec_jetson.__main__ import describe
-from emorec_jetson.errors import JetsonError
 from emorec_jetson.health import check
-from emorec_jetson.module import JETPACKS, Memory, jetpack_of, parse_release, read_module
-from emorec_jetson.plan import BATCHES, WORKSPACES_MIB, plan_memory
 from emorec_jetson.throttle import read_throttle
+from emorec_rt.jetson.errors import JetsonError
+from emorec_rt.jetson.module import JETPACKS, Memory, jetpack_of, parse_release, read_module
+from emorec_rt.jetson.plan import BATCHES, WORKSPACES_MIB, plan_memory
 
 from .conftest import write
 
@@ -30,7 +30,7 @@ def test_module_is_read(orin: Path) -> None:
     assert module.l4t == "36.4.3"
     assert module.jetpack is JETPACKS["36.4"]
     assert module.memory == Memory(7620, 5120)
-    assert (module.cpu_mhz, module.gpu_mhz) == ((1344, 1344), 918)
+    assert (module.cpu_mhz, module.gpu_mhz, module.clocks_held) == ((1344, 1344), 918, False)
     text = describe(module, plan_memory(module.memory.total_mib))
     assert "TensorRT 10.3" in text
     assert "plan: fp16, batch 16, workspace 512 MiB" in text
@@ -94,6 +94,11 @@ def test_health_tells_fresh_rows_from_stale(orin: Path) -> None:
     assert "healthy, last row 10 s ago; 5120 MiB free, 51.2 C" in fresh.line
     assert not stale.healthy
     assert "UNHEALTHY" in stale.line
+    assert "held down" not in stale.line
+    write(orin, "sys/class/thermal/cooling_device5/cur_state", "2\n")
+    hot = check("video0", rows, now_seconds=1010.0, stale_seconds=60.0, root=orin)
+    assert hot.healthy
+    assert "clocks held down by gpu-throttle-alert.5" in hot.line
     assert not check("video1", orin / "none", now_seconds=0.0, stale_seconds=1.0, root=orin).healthy
 
 
@@ -109,14 +114,14 @@ def test_health_tells_fresh_rows_from_stale(orin: Path) -> None:
 )
 def test_plans_of_modules(total_mib: int, desktop: bool, expected: tuple[object, ...]) -> None:
     plan = plan_memory(total_mib, desktop=desktop)
-    assert (plan.fits, plan.precision, plan.batch, plan.workspace_mib) == expected
+    assert (plan.fits, plan.kind, plan.batch, plan.workspace_mib) == expected
     assert plan.contexts == 1
 
 
 def test_a_desktop_does_not_fit_beside_a_build_on_4_gb() -> None:
     plan = plan_memory(3420, desktop=True)
     assert not plan.fits
-    assert plan.precision == "int8"
+    assert plan.kind == "int8"
     assert any("does not fit" in reason for reason in plan.reasons)
 
 
@@ -141,7 +146,7 @@ def test_the_page_shows_the_plan_that_the_code_makes() -> None:
     assert len(rows) >= 6
     for total, desktop, precision, batch, workspace, build, running, fits in rows:
         plan = plan_memory(int(total), desktop=desktop == "yes")
-        figures = (plan.precision, plan.batch, plan.workspace_mib, plan.build_mib, plan.run_mib)
+        figures = (plan.kind, plan.batch, plan.workspace_mib, plan.build_mib, plan.run_mib)
         assert figures == (precision, int(batch), int(workspace), int(build), int(running))
         assert plan.fits == (fits == "yes")
 

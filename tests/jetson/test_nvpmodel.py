@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from emorec_jetson import nvpmodel
-from emorec_jetson.errors import JetsonError, ToolMissingError
-from emorec_jetson.nvpmodel import PowerMode, RebootNeededError
+from emorec_jetson import guard
+from emorec_rt.jetson import nvpmodel
+from emorec_rt.jetson.errors import JetsonError, ToolMissingError
+from emorec_rt.jetson.nvpmodel import PowerMode, RebootNeededError
 
 from .conftest import Install
 
@@ -58,14 +59,14 @@ def test_a_mode_that_needs_a_reboot_is_declined(program: Install, tmp_path: Path
     ask = f'echo "{warning}: $2"; read line; echo $line > {answer}'
     program("nvpmodel", REFUSES.format(ask))
     with pytest.raises(RebootNeededError, match=r"mode 3 \(7W\) needs a reboot"):
-        nvpmodel.switch(PowerMode(3, "7W"))
+        nvpmodel.switch(PowerMode(3, "7W"), guard.nvpmodel)
     assert answer.read_text(encoding="utf-8") == "no\n"
 
 
 def test_a_refusal_says_why(program: Install) -> None:
     program("nvpmodel", REFUSES.format('echo "NVPM ERROR: failed to set"'))
     with pytest.raises(JetsonError, match="failed to set"):
-        nvpmodel.switch(PowerMode(1, "25W"))
+        nvpmodel.switch(PowerMode(1, "25W"), guard.nvpmodel)
 
 
 def test_without_nvpmodel_the_error_names_it(program: Install, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 from check_arm64_wheels import TARGETS, platforms, runtime_requirements, wheel_of
 
-from emorec_jetson.module import JETPACKS
-from emorec_jetson.verify import NOT_FROM_PIP, check_intruders, check_tensorrt
+from emorec_jetson.verify import check_intruders, check_tensorrt
+from emorec_rt.jetson.installation import NOT_FROM_PIP
+from emorec_rt.jetson.module import JETPACKS
+
+from .conftest import tool
 
 ROOT = Path(__file__).parents[2]
 JETSON = ROOT / "jetson"
@@ -100,9 +103,9 @@ def test_containerfiles_use_jetpacks_tensorrt_and_check_it(path: Path) -> None:
     assert JETPACKS[release].containerfile == path.name
 
 
-@pytest.mark.skipif(shutil.which("hadolint") is None, reason="hadolint is not installed")
+@pytest.mark.skipif(tool("hadolint") is None, reason="hadolint is not installed")
 def test_hadolint() -> None:
-    subprocess.run(["hadolint", *map(str, CONTAINERFILES)], check=True)
+    subprocess.run([str(tool("hadolint")), *map(str, CONTAINERFILES)], check=True)
 
 
 def parse_unit(path: Path) -> dict[str, list[tuple[str, str]]]:
@@ -182,3 +185,14 @@ def test_the_check_covers_the_runtime_on_both_pythons() -> None:
     assert any(one.startswith("onnxruntime") for one in requirements)
     assert [target.python for target in TARGETS] == ["3.10", "3.12"]
     assert all(target.requirements.is_file() for target in TARGETS)
+
+
+def test_the_newcomers_path_is_short() -> None:
+    """From clone to camera in at most five commands, on the page and in the order that works."""
+    page = (ROOT / "docs" / "jetson.md").read_text(encoding="utf-8")
+    block = page.partition("## From nothing to a camera")[2].partition("```sh\n")[2].partition("```")[0]
+    commands = [line.partition(" #")[0].strip() for line in block.splitlines() if line.strip()]
+    assert 0 < len(commands) <= 5
+    assert commands[0].startswith("git clone")
+    assert commands[1] == "jetson/setup.sh"
+    assert commands[-1].startswith("emorec-rt /dev/video0")

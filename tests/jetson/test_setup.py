@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .conftest import Install, write
+from .conftest import Install, tool, write
 
 ROOT = Path(__file__).parents[2]
 
@@ -154,6 +153,7 @@ def test_help_is_the_head_of_the_file(machine: Machine) -> None:
     assert "set -euo" not in done.stdout
 
 
-@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
+@pytest.mark.skipif(tool("shellcheck") is None, reason="shellcheck is not installed")
 def test_shellcheck() -> None:
-    subprocess.run(["shellcheck", str(ROOT / "jetson" / "setup.sh")], check=True)
+    scripts = [ROOT / "jetson" / "setup.sh", ROOT / ".ci" / "run"]
+    subprocess.run([str(tool("shellcheck")), "--exclude=SC2030,SC2031", *map(str, scripts)], check=True)

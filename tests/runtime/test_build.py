@@ -15,10 +15,11 @@ from emorec_rt.cli import building, cli
 from emorec_rt.cli.building import BuildProgress, build_options
 from emorec_rt.engines import BACKENDS, Backend, preparing
 from emorec_rt.engines.ort import OrtEngine
+from emorec_rt.engines.preparing import Prepared, no_faster
 from emorec_rt.engines.tensorrt import BatchRange, BuildOptions, ensure_plan, opening
 from emorec_rt.engines.tensorrt.cuda import Device
 from emorec_rt.errors import EmorecError, MismatchError
-from emorec_rt.manifest import GRAPH_NAMES
+from emorec_rt.manifest import GRAPH_NAMES, GraphName, Precision
 
 NOTHING: dict[str, Any] = {
     "max_batch": None,
@@ -122,6 +123,7 @@ def test_options_reach_the_build_and_the_runtime_takes_the_plan(
     assert done.exit_code == 0, done.output
     expected = BuildOptions(
         batch=BatchRange(1, 8, 8),
+        chunks=BatchRange(1, 2, 2),
         workspace_bytes=256 << 20,
         optimization_level=1,
         refit=True,
@@ -135,7 +137,36 @@ def test_options_reach_the_build_and_the_runtime_takes_the_plan(
 
 def test_no_option_means_any_plan() -> None:
     assert build_options(**NOTHING) is None
-    assert build_options(**{**NOTHING, "max_batch": 64}) == BuildOptions(batch=BatchRange(1, 16, 64))
+    assert build_options(**{**NOTHING, "max_batch": 64}) == BuildOptions(
+        batch=BatchRange(1, 16, 64), chunks=BatchRange(1, 16, 16)
+    )
+
+
+def prepared(graph: GraphName, precision: Precision, latency: float | None, batch: int = 16) -> Prepared:
+    return Prepared(graph, precision, Path("x"), 1.0, latency, batch)
+
+
+def test_eight_bits_that_do_not_pay_are_told() -> None:
+    made = [
+        prepared("vision", "fp16", 4.0),
+        prepared("vision", "int8-fp16", 4.5),
+        prepared("audio", "fp16", 4.0),
+        prepared("audio", "int8-fp16", 3.0),
+        prepared("fusion", "fp16", 1.0, batch=8),
+        prepared("fusion", "int8-fp16", 2.0, batch=4),
+        prepared("fusion", "fp8", None),
+    ]
+    assert list(no_faster(made, "tensorrt")) == [
+        "vision int8-fp16 is no faster than fp16 with tensorrt here: 4.50 against 4.00 ms for 16"
+    ]
+
+
+def test_the_warning_reaches_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [prepared("vision", "fp32", 1.0), prepared("vision", "int8", 2.0)]
+    monkeypatch.setattr(preparing, "prepare", lambda *_, **__: iter(made))
+    done = emorec("build", "--backend", "onnxruntime")
+    assert "vision fp32: cosine with ONNX Runtime 1.00000, 1.00 ms for 16" in done.stderr
+    assert "warning: vision int8 is no faster than fp32 with onnxruntime here" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,11 @@ import av
 import cv2
 import pytest
 
+from senders import CLIP_SECONDS, FPS, Sender, clip_bytes
+
 ROOT = Path(__file__).parents[2]
 DEMO_CLIP = ROOT / "examples" / "demo.mp4"
-SENDER = Path(__file__).parents[1] / "live_sender.py"
+SENDER = ROOT / "benchmarks" / "live_sender.py"
 COMMAND = [sys.executable, "-c", "from emorec_rt.cli import main; main()"]
 ROWS = 75
 
@@ -66,9 +68,12 @@ def test_a_stream_gives_rows_while_it_runs_and_ends_cleanly_on_a_signal(
         env=environment,
     ) as process:
         assert process.stdout is not None
+        assert process.stderr is not None
         early = list(islice(process.stdout, ROWS))  # while the sender goes on
         process.send_signal(number)
-        late, err = process.communicate(timeout=60)
+        late = process.stdout.read()  # communicate() would leave out what was read ahead
+        err = process.stderr.read()
+        process.wait(60)
     rows = [json.loads(line) for line in [*early, *late.splitlines()]]
     assert process.returncode == 0, err
     assert "Traceback" not in err
@@ -147,19 +152,92 @@ def test_a_folder_of_numbered_pictures_has_a_row_for_each_number(
     ]
 
 
-def test_a_refused_connection_is_one_line(environment: dict[str, str]) -> None:
+@pytest.mark.parametrize("scheme", ["tcp", "http", "rtsp"])
+def test_a_refused_connection_is_one_line(environment: dict[str, str], scheme: str) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    done = subprocess.run(
-        [*COMMAND, f"tcp://user:secret@127.0.0.1:{port}", "--out", "-"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=environment,
-    )
+    done = run([f"{scheme}://user:secret@127.0.0.1:{port}/live", "--out", "-"], environment)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "secret" not in done.stderr
-    assert len([line for line in done.stderr.splitlines() if line.startswith("error:")]) == 1
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert line == f"error: {scheme}://***@127.0.0.1:{port}/live: connection refused; nothing listens there"
+
+
+def test_a_camera_that_is_not_there_is_one_line(environment: dict[str, str]) -> None:
+    done = run(["/dev/video987", "--quiet"], environment)
+    assert done.returncode == 1
+    assert done.stderr == "error: /dev/video987: no such camera; is it plugged in?\n"
+
+
+def test_a_sender_that_comes_back_goes_on_in_the_same_rows(environment: dict[str, str]) -> None:
+    data = clip_bytes()
+    server = Sender([lambda connection: connection.sendall(data)] * 2, pause_seconds=0.3)
+    done = run([f"tcp://me:secret@127.0.0.1:{server.port}", "--out", "-", "--reconnect", "1.5"], environment)
+    server.stop()
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["frame"] for row in rows] == list(range(2 * CLIP_SECONDS * FPS))
+    times = [row["time_seconds"] for row in rows]
+    assert times == sorted(set(times))
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("warning:")]
+    assert [line for line in warnings if "the connection was lost once; " in line]
+    assert [line for line in warnings if "the stream ended at " in line]
+    assert all(f"tcp://***@127.0.0.1:{server.port}: " in line for line in warnings)
+    assert "secret" not in done.stdout + done.stderr
+
+
+def test_datagrams_end_with_all_their_rows_when_the_sender_falls_silent(environment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    arguments = [f"udp://127.0.0.1:{port}", "--out", "-", "--read-timeout", "1", "--reconnect", "0"]
+    with subprocess.Popen(
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        _send_datagrams(port, process)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert len(out.splitlines()) >= CLIP_SECONDS * FPS - 12  # all from the first key frame on
+    assert "the stream ended at " in err
+
+
+def _send_datagrams(port: int, process: subprocess.Popen[str]) -> None:
+    """Once the program has the port, which refuses nobody, and so must be watched for."""
+    while f":{port:04X} " not in Path("/proc/net/udp").read_text():
+        assert process.poll() is None
+        time.sleep(0.05)
+    data = clip_bytes()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        for start in range(0, len(data), 1316):
+            udp.sendto(data[start : start + 1316], ("127.0.0.1", port))
+            time.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--camera-size", "large"], "--camera-size is large; write it as 1280x720"),
+        (["--decoder", "magic"], "magic"),
+        (["--read-timeout", "0"], "--read-timeout"),
+        (["--reconnect", "-1"], "--reconnect"),
+    ],
+)
+def test_wrong_options_of_a_source(arguments: list[str], complaint: str, environment: dict[str, str]) -> None:
+    done = run(["/dev/video987", *arguments], environment)
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_stream_can_not_be_annotated(environment: dict[str, str], tmp_path: Path) -> None:
+    done = run(["tcp://127.0.0.1:9", "--out", str(tmp_path / "a.mp4")], environment)
+    assert done.returncode == 1
+    assert "a stream can't be read a second time to draw on" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def run(arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, timeout=60, check=False, env=environment
+    )

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from emorec_train.datasets.protocol import SPLITS, require_classes
 from emorec_train.datasets.reading import all_media, read_items
 from emorec_train.labels import ClipLabels, map_labels
 from emorec_train.progress import say
+
+DATA_KEY: Final = "data"
+"""Where a checkpoint's settings have the request that it was trained with."""
 
 SHOWN_PROBLEMS: Final = 20
 """Problems of one data set that are told one by one."""
@@ -42,6 +45,12 @@ class DataRequest:
     sets: tuple[str, ...]
     labels: tuple[str, ...] = ()
     speaker_pattern: str | None = None
+
+    def recorded(self) -> dict[str, Any]:
+        """For a checkpoint's settings: the same request from whatever folder it is read."""
+        named = (text.partition(":") for text in self.sets)
+        sets = [f"{name}:{Path(path).expanduser().resolve()}" for name, _, path in named]
+        return {"sets": sets, "labels": list(self.labels), "speaker_pattern": self.speaker_pattern}
 
 
 @dataclass(frozen=True)
@@ -121,6 +130,27 @@ def open_clips(request: DataRequest, *, workers: int, memo: Path | None = None) 
     facts = media_facts(all_media(every), sounds, workers=workers, memo=memo)
     check_disjoint(by_split, known={path: facts[path].sound for path in sounds})
     return DatasetClips(labels, records, facts)
+
+
+def reopen_clips(
+    request: DataRequest, labels: tuple[str, ...], *, workers: int = 1, memo: Path | None = None
+) -> DatasetClips:
+    """The clips of data sets that were checked when a model was trained on them.
+
+    Args:
+        request: Which data sets.
+        labels: The model's.
+        workers: Processes that read files.
+        memo: See ``media_facts``; without it no file is read, and clips have no fingerprint.
+
+    Raises:
+        UsageError: A data set's name is unknown.
+        DatasetError: A data set can't be used.
+    """
+    sets = _named([open_data_set(text, request.speaker_pattern) for text in request.sets])
+    every = [record for name, data_set in sets.items() for record in _records(name, data_set, labels)]
+    facts = {} if memo is None else media_facts(all_media(every), (), workers=workers, memo=memo)
+    return DatasetClips(labels, {record.clip_id: record for record in every}, facts)
 
 
 def _named(sets: Sequence[tuple[str, DataSet]]) -> dict[str, DataSet]:

@@ -44,8 +44,23 @@ class Optimiser:
         self._adamw = torch.optim.AdamW(groups, lr=learning_rate)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._adamw, lambda step: rate_at(step, steps))
 
+    @property
+    def learning_rate(self) -> float:
+        """That of the next update."""
+        return float(self._schedule.get_last_lr()[0])
+
     def step(self, loss: Tensor) -> float:
         """Learn from one loss and return it.
+
+        Raises:
+            TrainingDivergedError: It is not finite.
+        """
+        value = self.add(loss)
+        self.update()
+        return value
+
+    def add(self, loss: Tensor) -> float:
+        """Add the gradients of one loss to those of the next update, and return it.
 
         Raises:
             TrainingDivergedError: It is not finite.
@@ -53,12 +68,15 @@ class Optimiser:
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingDivergedError("training diverged: the loss is not finite; lower the learning rate")
-        self._adamw.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    def update(self) -> None:
+        """Learn from all that was added."""
         nn.utils.clip_grad_norm_(self.parameters, LARGEST_GRADIENT)
         self._adamw.step()
         self._schedule.step()
-        return value
+        self._adamw.zero_grad(set_to_none=True)
 
 
 def rate_at(step: int, steps: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -20,6 +20,8 @@ from emorec_train.model.config import (
 
 Rate = Annotated[float, msgspec.Meta(gt=0.0)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Below1 = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 
 
 class EncoderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +53,14 @@ class FusionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         stream_dropout: Share of windows that lose a whole stream, for each stream.
         stretch_dropout: Share of windows that lose a stretch of a stream, for each stream.
         feature_noise: Standard deviation of noise on the features, relative to their own.
+        class_weights: ``balanced`` weighs rare classes up, see ``imbalance.balanced_weights``.
+        balance_beta: Its strength.
+        logit_adjustment: Scale of the log prior that is added to the logits while training; 1 is the paper's.
+        focal_gamma: Of the focal loss; 0 is cross-entropy.
+        accumulate: Batches whose gradients make one update.
+        average_decay: Of an exponential moving average of the weights, which is then what is scored and kept;
+            0 keeps the weights themselves.
+        patience: Epochs without a better validation macro F1 after which training ends; 0 never ends early.
     """
 
     epochs: Positive
@@ -62,6 +72,13 @@ class FusionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     stream_dropout: Share = 0.1
     stretch_dropout: Share = 0.2
     feature_noise: float = 0.1
+    class_weights: Literal["equal", "balanced"] = "equal"
+    balance_beta: Below1 = 0.999
+    logit_adjustment: float = 0.0
+    focal_gamma: NotNegative = 0.0
+    accumulate: Positive = 1
+    average_decay: Below1 = 0.0
+    patience: Count = 0
 
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -122,7 +139,7 @@ DEMO: Final = Preset(
     faces=1000,
     vision=EncoderSettings(steps=700, batch=64, learning_rate=2e-3),
     audio=EncoderSettings(steps=300, batch=8, learning_rate=1e-3),
-    fusion=FusionSettings(epochs=10, batch=32, learning_rate=2e-3),
+    fusion=FusionSettings(epochs=12, batch=32, learning_rate=1e-3),
 )
 """Small encoders of the same classes, from scratch on generated clips; made for two cores and minutes."""
 

@@ -21,7 +21,7 @@ from emorec_train.augment import augment_frames, augment_sound
 from emorec_train.labels import IGNORED
 from emorec_train.loop import Optimiser, train_steps
 from emorec_train.model.audio import AudioEncoder
-from emorec_train.model.losses import LARGEST_SCALE, step_cross_entropy
+from emorec_train.model.losses import LARGEST_SCALE, StepLoss
 from emorec_train.model.text import TextEncoder
 from emorec_train.model.vision import VisionEncoder
 from emorec_train.presets import EncoderSettings
@@ -164,7 +164,7 @@ class _TextHead(nn.Module):
 
 
 def _classify(logits: Tensor, targets: Tensor) -> Tensor:
-    return step_cross_entropy(logits, targets, label_smoothing=LABEL_SMOOTHING)
+    return StepLoss(LABEL_SMOOTHING)(logits, targets)
 
 
 def _optimiser(modules: Sequence[nn.Module], settings: EncoderSettings) -> Optimiser:

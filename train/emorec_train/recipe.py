@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -13,10 +14,10 @@ import torch
 from torch import Tensor
 
 from emorec_train.clips import Split
-from emorec_train.dataset_clips import DataRequest
-from emorec_train.evaluate import evaluate
+from emorec_train.dataset_clips import DATA_KEY, DataRequest
+from emorec_train.evaluate import LABEL_STEPS_KEY, evaluate, label_steps
 from emorec_train.features import ClipWindows
-from emorec_train.fit import Fitted, fit_fusion, with_mode
+from emorec_train.fit import Epoch, Fitted, fit_fusion, with_mode
 from emorec_train.metrics import Scores, table
 from emorec_train.model.build import Models, build_models
 from emorec_train.model.checkpoint import TrainingRecord, save_checkpoint
@@ -56,7 +57,7 @@ class Run:
 
 
 def train(run: Run) -> dict[Mode, Scores]:
-    """Train, score on held-out clips, and write the checkpoint and ``metrics.json``.
+    """Train, score on held-out clips, and write the checkpoint, ``metrics.json`` and ``log.csv``.
 
     Returns:
         Test scores of the full model and of each single stream; data without a test split has those of its
@@ -83,7 +84,9 @@ def train(run: Run) -> dict[Mode, Scores]:
     }
     clips = {str(split): [clip.clip_id for clip in windows[split]] for split in SPLITS}
     metrics = _metrics(fitted, scores, watch)
-    _save(run, models, fitted[preset.model.fusion.mode], prototypes, clips, metrics)
+    settings = {LABEL_STEPS_KEY: label_steps(windows["train"], preset.model.labels)}
+    _save(run, models, fitted[preset.model.fusion.mode], prototypes, clips, metrics, settings)
+    _write_log(run.out / "log.csv", fitted)
     say(table({f"{mode} ({scored})": value for mode, value in scores.items()}))
     say(f"seconds: {watch.seconds}")
     return scores
@@ -115,6 +118,16 @@ def _metrics(fitted: dict[Mode, Fitted], scores: dict[Mode, Scores], watch: Stop
     }
 
 
+def _write_log(path: Path, fitted: dict[Mode, Fitted]) -> None:
+    """One line for each epoch of each mode."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["mode", *Epoch.__struct_fields__])
+        writer.writerows(
+            [mode, *msgspec.structs.astuple(epoch)] for mode, fit in fitted.items() for epoch in fit.log
+        )
+
+
 def _versions() -> dict[str, str]:
     """Versions of the libraries that are installed under their usual names."""
     found = {}
@@ -131,13 +144,15 @@ def _save(
     prototypes: Tensor | None,
     clips: dict[str, list[str]],
     metrics: dict[str, Any],
+    found: dict[str, Any],
 ) -> None:
+    settings = {key: value for key, value in msgspec.to_builtins(run.preset).items() if key != "model"}
     training = TrainingRecord(
         command=run.command,
         seed=run.seed,
         clips=clips,
         metrics=metrics,
-        settings={key: value for key, value in msgspec.to_builtins(run.preset).items() if key != "model"},
+        settings={**settings, **found, **({DATA_KEY: run.data.recorded()} if run.data else {})},
         versions=_versions(),
     )
     save_checkpoint(

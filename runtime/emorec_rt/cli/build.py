@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "--precision",
     "precisions",
     multiple=True,
-    help="Variant; may be repeated.  [default: its own]",
+    help="Variant; may be repeated.  [default: its own, on a Jetson what the memory takes]",
 )
 @click.option("--rebuild", is_flag=True, help="Build even if there is a plan that fits.")
 @plan_options
@@ -40,24 +40,28 @@ def build(
     emorec-rt build engines/mine --backend tensorrt --precision fp16 --max-batch 8 --workspace 1024
     """  # noqa: D301 - click reads the \b
     from emorec_rt.bundle import open_bundle
-    from emorec_rt.engines import choose_backend
-    from emorec_rt.engines.preparing import prepare
+    from emorec_rt.engines import choose_backend, default_precision
+    from emorec_rt.engines.preparing import no_faster, prepare
 
     opened = open_bundle(bundle)
     chosen = choose_backend(backend)
     say(f"backend {chosen}")
     progress = BuildProgress()
     try:
+        ready = []
         for made in prepare(
             opened,
             chosen,
-            precisions or (opened.manifest.precision,),  # type: ignore[arg-type]  # unknown ones are refused
+            precisions or (default_precision(opened, chosen),),  # type: ignore[arg-type]  # unknown: refused
             options=build_options(**options),
             rebuild=rebuild,
             progress=progress,
         ):
+            ready.append(made)
             progress.say(describe(made))
             click.echo(made.path)
+        for line in no_faster(ready, chosen):
+            progress.say(f"warning: {line}")
     finally:
         progress.close()
 
@@ -65,4 +69,6 @@ def build(
 def describe(made: Prepared) -> str:
     """One line about a graph that is ready."""
     cosine = "not compared" if made.cosine is None else f"cosine with ONNX Runtime {made.cosine:.5f}"
-    return f"{made.graph} {made.precision}: {cosine}"
+    if made.latency_ms is None:
+        return f"{made.graph} {made.precision}: {cosine}"
+    return f"{made.graph} {made.precision}: {cosine}, {made.latency_ms:.2f} ms for {made.latency_batch}"

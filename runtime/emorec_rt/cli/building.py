@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from emorec_rt.engines.tensorrt.options import BuildOptions
 
 MIB: Final = 1 << 20
-BEST_BATCH: Final = 16
 _REDRAW_SECONDS: Final = 0.1
 _WIDTH: Final = 100
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -24,14 +23,16 @@ _OPTIONS: Final = (
     click.option(
         "--max-batch",
         type=click.IntRange(1, 1024),
-        help="Largest batch of a plan; memory is reserved for it.  [default: 32 frames, 8 chunks or windows]",
+        help="Largest batch of frames, of sound and windows a quarter; memory is reserved for it.  "
+        "[default: 32, on a Jetson what its memory takes]",
     ),
     click.option(
         "--workspace",
         "workspace_mib",
         type=click.IntRange(min=1),
         metavar="MIB",
-        help="Most scratch memory that a kernel may take.  [default: a share of what is free]",
+        help="Most scratch memory that a kernel may take.  [default: half of what is free, on a Jetson "
+        "at most an eighth]",
     ),
     click.option(
         "--optimization-level",
@@ -65,11 +66,11 @@ def build_options(
     version_compatible: bool,
 ) -> BuildOptions | None:
     """The options that were given; ``None`` when none was, so that a plan at hand is kept as it is."""
-    from emorec_rt.engines.tensorrt.options import BatchRange, BuildOptions
+    from emorec_rt.engines.tensorrt.options import BuildOptions, chunks_beside, up_to
 
     given: dict[str, Any] = {}
     if max_batch is not None:
-        given["batch"] = BatchRange(1, min(BEST_BATCH, max_batch), max_batch)
+        given["batch"], given["chunks"] = up_to(max_batch), up_to(chunks_beside(max_batch))
     if workspace_mib is not None:
         given["workspace_bytes"] = workspace_mib * MIB
     if optimization_level is not None:

@@ -6,13 +6,14 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from emorec_rt.cli.calling import Call, leave
 from emorec_rt.cli.console import FiniteRange, say, silent
 from emorec_rt.cli.folder_options import folder_options
+from emorec_rt.cli.source_options import parsed, source_options
 
 if TYPE_CHECKING:
     from emorec_rt.account import Account
@@ -85,6 +86,7 @@ EXIT_READER_GONE = 128 + 13
     "--batch-size", type=click.IntRange(1, 1024), default=16, show_default=True, help="Frames in a batch."
 )
 @folder_options
+@source_options
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 def run(
     inputs: tuple[Path, ...],
@@ -106,14 +108,16 @@ def run(
     vision_fps: float | None,
     skip_similar: float | None,
     summary: Path | None,
+    **source: Any,
 ) -> None:
     """Write the expression of the main face at every frame of each VIDEO.
 
     VIDEO is a media file (sound alone works too), a folder of them or of numbered pictures, a quoted pattern
     ('day*/**/*.mp4'), a list of all these (@list.txt, one a line, relative to the list), a camera
-    (/dev/video0), a stream (rtsp://, http://, udp://, tcp://), or - for standard input. Without --out or
-    --out-dir, JSON lines go to standard output. Exit code: 0 all done, 1 some inputs failed, 2 wrong usage,
-    141 the reader of standard output has closed it.
+    (/dev/video0, csi://0 on a Jetson), a stream (rtsp://, http://, udp://, tcp://, srt://), a GStreamer
+    pipeline (gst:...), or - for standard input. Without --out or --out-dir, JSON lines go to standard output.
+    Exit code: 0 all done, 1 some inputs failed, 2 wrong usage, 141 the reader of standard output has closed
+    it.
 
     \b
     emorec-rt talk.mp4 --out preds.txt
@@ -139,6 +143,7 @@ def run(
         faces=face,  # type: ignore[arg-type]
         face_model=face_model,
         thinning=Thinning(vision_fps, skip_similar),
+        source=parsed(source),
     )
     call = Call(
         planned, bundle, options, min_segment, jobs, resume, note, bar=not quiet and sys.stderr.isatty()

@@ -19,6 +19,10 @@ AUTO: Final = "auto"
 _logger = logging.getLogger(__name__)
 
 
+def _bundles_own(bundle: Bundle) -> Precision:
+    return bundle.manifest.precision
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """How to open a graph with one library.
@@ -28,11 +32,13 @@ class Backend:
         unavailable: Why it can't run on this machine, in one line; ``None`` when it can. Quick where it
             can't: nothing large is loaded before the driver has been asked for a GPU.
         automatic: Whether ``auto`` may choose it.
+        precision: The variant that it runs where nobody asks for one.
     """
 
     open: Callable[[Path, Graph, int | None], Engine]
     unavailable: Callable[[], str | None]
     automatic: bool = True
+    precision: Callable[[Bundle], Precision] = _bundles_own
 
 
 def _onnxruntime(path: Path, graph: Graph, threads: int | None) -> Engine:
@@ -81,6 +87,17 @@ def _tensorrt_unavailable() -> str | None:
     return unavailable()
 
 
+def _tensorrt_precision(bundle: Bundle) -> Precision:
+    """On a Jetson what its memory plan says, if the bundle has it; elsewhere the bundle's own choice."""
+    from emorec_rt.engines.tensorrt.api import on_jetson
+
+    if on_jetson():
+        from emorec_rt.jetson.plan import variant_for
+
+        return variant_for(bundle.manifest)
+    return bundle.manifest.precision
+
+
 def _torch_tensorrt_unavailable() -> str | None:
     from emorec_rt.engines.torch_tensorrt import unavailable
 
@@ -100,7 +117,7 @@ def _not_installed(module: str, extra: str) -> str | None:
 
 
 BACKENDS: Final[dict[str, Backend]] = {
-    "tensorrt": Backend(_tensorrt, _tensorrt_unavailable),
+    "tensorrt": Backend(_tensorrt, _tensorrt_unavailable, precision=_tensorrt_precision),
     # By name only: it needs programs that were compiled on this machine, and torch.
     "torch-tensorrt": Backend(_torch_tensorrt, _torch_tensorrt_unavailable, automatic=False),
     # By name only: it builds for minutes, and nothing compares what it has built.
@@ -122,6 +139,11 @@ def choose_backend(name: str = AUTO) -> str:
         BackendUnavailableError: ``auto``, and no library is installed at all.
     """
     return next(_candidates(name))
+
+
+def default_precision(bundle: Bundle, backend: str) -> Precision:
+    """The variant of a bundle that one of ``BACKENDS`` runs where nobody asks for one."""
+    return BACKENDS[backend].precision(bundle)
 
 
 def _candidates(name: str) -> Iterator[str]:
@@ -154,7 +176,7 @@ def open_engine(
         bundle: Where the graph lies.
         graph: Which graph.
         backend: One of ``BACKENDS``, or ``auto``.
-        precision: Which variant; ``None`` takes the bundle's own choice.
+        precision: Which variant; ``None`` takes the backend's choice, see ``default_precision``.
         threads: Threads of the library; ``None`` takes one for each core.
 
     Raises:
@@ -184,11 +206,13 @@ def open_engines(
     Raises:
         As for ``open_engine``.
     """
-    paths = {name: bundle.graph_file(name, precision or bundle.manifest.precision) for name in graphs}
+    names = tuple(graphs)
     reason: BundleError | EngineError | BackendUnavailableError | None = None
     for candidate in _candidates(backend):
         if reason is not None:
             _logger.warning("%s instead, because: %s", candidate, reason)
+        wanted = precision or default_precision(bundle, candidate)
+        paths = {name: bundle.graph_file(name, wanted) for name in names}
         try:
             return candidate, {
                 name: BACKENDS[candidate].open(path, bundle.manifest.graphs[name], threads)

@@ -6,7 +6,8 @@ is kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ SEED: Final = 20_240
 RUNS: Final = 3
 """The plain run, the one that captures the CUDA graph, and one from the graph."""
 BATCHES: Final = (1, 3, 8)
+LATENCY_RUNS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,9 @@ def compare(
     """
     tolerance = TOLERANCES[precision]
     cosine, norm, items = 1.0, 0.0, 0
-    for batch in [feeds] if feeds else _made_up(engine.inputs, largest):
+    for batch in (
+        [feeds] if feeds else _made_up(engine.inputs, sorted({min(size, largest) for size in BATCHES}))
+    ):
         expected = reference.run(batch)
         for _ in range(RUNS):
             for tensor, found in engine.run(batch).items():
@@ -106,12 +110,23 @@ def compare(
     return Verification(cosine=cosine, norm=norm, items=items)
 
 
+def latency_ms(engine: Engine, batch: int) -> float:
+    """Median time of one batch of made-up inputs, copies included, in milliseconds."""
+    feeds = next(_made_up(engine.inputs, [batch]))
+    seconds = []
+    for _ in range(LATENCY_RUNS):
+        started = time.perf_counter()
+        engine.run(feeds)
+        seconds.append(time.perf_counter() - started)
+    return round(float(np.median(seconds)) * 1e3, 3)
+
+
 _ADVICE: Final = "take another precision, another release of the library, or the onnxruntime backend"
 
 
-def _made_up(inputs: tuple[TensorSpec, ...], largest: int) -> Iterator[dict[str, NDArray[Any]]]:
+def _made_up(inputs: tuple[TensorSpec, ...], batches: Iterable[int]) -> Iterator[dict[str, NDArray[Any]]]:
     generator = np.random.default_rng(SEED)
-    for batch in sorted({min(size, largest) for size in BATCHES}):
+    for batch in batches:
         yield {spec.name: _tensor(generator, spec, batch) for spec in inputs}
 
 

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from emorec_rt.engines.base import Tensors, check_feeds, common_batch, engine_error
 from emorec_rt.engines.ort import error_classes, import_onnxruntime, open_session
 from emorec_rt.engines.ort_providers import INSTALL, Accelerator, cuda, require, tensorrt
-from emorec_rt.engines.tensorrt.opening import DEFAULTS, Source
+from emorec_rt.engines.tensorrt.opening import Source
+from emorec_rt.engines.tensorrt.options import DEFAULTS
 from emorec_rt.engines.tensorrt.plans import FOLDER, PlanFile, first_writable, user_cache
 from emorec_rt.errors import BackendUnavailableError, EngineError
 from emorec_rt.manifest import Graph, TensorSpec

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from emorec_rt.bundle import Bundle
 from emorec_rt.engines import BACKENDS
 from emorec_rt.engines.base import Engine
-from emorec_rt.engines.compare import compare
-from emorec_rt.engines.tensorrt.options import BuildOptions
+from emorec_rt.engines.compare import compare, latency_ms
+from emorec_rt.engines.tensorrt.options import DEFAULTS, BuildOptions
 from emorec_rt.engines.tensorrt.progress import Progress
 from emorec_rt.manifest import GRAPH_NAMES, GraphName, Precision
 
 TENSORRT = "tensorrt"
+RIVALS: Final[dict[Precision, tuple[Precision, ...]]] = {
+    "int8": ("fp32", "fp16"),
+    "int8-fp16": ("fp16",),
+    "fp8": ("fp16",),
+}
+"""What an 8-bit variant has to be faster than to be worth its errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +32,17 @@ class Prepared:
         graph: Which graph.
         precision: In which variant.
         path: What runs: the plan, or the ONNX file where there is nothing to build.
-        cosine: Least cosine with the reference in ONNX Runtime; ``None`` where it is known from an earlier
-            build alone.
+        cosine: Least cosine with the reference in ONNX Runtime; ``None`` where nobody has compared.
+        latency_ms: Median time of a batch here, for a plan when it was built; ``None`` where not measured.
+        latency_batch: That batch.
     """
 
     graph: GraphName
     precision: Precision
     path: Path
     cosine: float | None
+    latency_ms: float | None = None
+    latency_batch: int = 0
 
 
 def prepare(
@@ -87,7 +97,9 @@ def _plan(
     path, entry = bundle.graph_file(graph, precision), bundle.manifest.graphs[graph]
     plan = ensure_plan(path, entry, options=options, rebuild=rebuild, progress=progress)
     found = PlanFile(plan).record().verification
-    return Prepared(graph, precision, plan, found.get("cosine"))
+    return Prepared(
+        graph, precision, plan, found.get("cosine"), found.get("latency_ms"), found.get("latency_batch", 0)
+    )
 
 
 def _verified(bundle: Bundle, graph: GraphName, precision: Precision, backend: str) -> Prepared:
@@ -97,4 +109,25 @@ def _verified(bundle: Bundle, graph: GraphName, precision: Precision, backend: s
     engine: Engine = BACKENDS[backend].open(path, entry, None)
     reference = OrtEngine(path, entry.inputs, entry.outputs)
     found = compare(f"{path.name} in {backend}", engine, reference, precision)
-    return Prepared(graph, precision, path, found.cosine)
+    batch = DEFAULTS.batch_for(entry).best
+    return Prepared(graph, precision, path, found.cosine, latency_ms(engine, batch), batch)
+
+
+def no_faster(made: Iterable[Prepared], backend: str) -> Iterator[str]:
+    """Where 8 bits have not paid on this machine, one line each.
+
+    Args:
+        made: Graphs of one run of ``prepare``, in several variants.
+        backend: What has run them.
+    """
+    by_variant = {(one.graph, one.precision): one for one in made if one.latency_ms is not None}
+    for (graph, precision), one in by_variant.items():
+        for rival in RIVALS.get(precision, ()):
+            other = by_variant.get((graph, rival))
+            if other is None or other.latency_batch != one.latency_batch:
+                continue
+            if one.latency_ms >= other.latency_ms:  # type: ignore[operator]  # neither is None here
+                yield (
+                    f"{graph} {precision} is no faster than {rival} with {backend} here: "
+                    f"{one.latency_ms:.2f} against {other.latency_ms:.2f} ms for {one.latency_batch}"
+                )

@@ -31,7 +31,8 @@ class Crop:
     """What the vision encoder gets of one frame.
 
     Attributes:
-        pixels: uint8 ``[size, size, 3]``, RGB; ``None`` where there is no face.
+        pixels: uint8 ``[size, size, 3]``, RGB; ``None`` where there is no face. A ``DeviceArray`` stands for
+            it where the crop was made on a GPU: NumPy takes that as an array, too.
         box: The face without its margin, in pixels of the frame; ``None`` without a face, or with faces off.
         score: The detector's confidence, 0 where nothing was detected.
     """
@@ -46,6 +47,21 @@ class Crop:
         return self.pixels is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What to cut out of a frame.
+
+    Attributes:
+        square: In pixels of the frame; it may reach over its edge.
+        box: The face without its margin; ``None`` with faces off.
+        score: The detector's confidence, 0 where nothing was detected.
+    """
+
+    square: Box
+    box: Box | None
+    score: float
+
+
 class FaceCropper:
     """Crop one input's frames, in presentation order.
 
@@ -56,6 +72,10 @@ class FaceCropper:
         size: Side of the crop in pixels.
         margin: Margin around the box, as a share of its longer side on each side.
         interpolation: How a crop is enlarged.
+
+    Attributes:
+        size: As given.
+        interpolation: As given.
     """
 
     def __init__(
@@ -70,25 +90,28 @@ class FaceCropper:
     ) -> None:
         self._mode = mode
         self._tracker = None if mode == "off" else FaceTracker(detector or FaceDetector(model))
-        self._size = size
+        self.size = size
+        self.interpolation: Interpolation = interpolation
         self._margin = margin
-        self._interpolation = interpolation
         self._faces = 0
 
     def process(self, frame: Frame) -> Crop:
         """The crop of one frame."""
+        place = self.locate(frame)
+        if place is None:
+            return Crop(None, None, 0.0)
+        pixels = crop_square(frame.pixels, place.square, self.size, self.interpolation)
+        return Crop(pixels, place.box, place.score)
+
+    def locate(self, frame: Frame) -> Place | None:
+        """What to cut out of one frame, ``None`` where there is no face; each frame once, in their order."""
         if self._tracker is None:
-            return Crop(
-                whole_frame_crop(frame, size=self._size, interpolation=self._interpolation), None, 0.0
-            )
+            return Place(middle_square(*frame.pixels.shape[:2]), None, 0.0)
         face = self._tracker.update(frame)
         if face is None:
-            return Crop(None, None, 0.0)
+            return None
         self._faces += 1
-        pixels = crop_face(
-            frame, face.box, size=self._size, margin=self._margin, interpolation=self._interpolation
-        )
-        return Crop(pixels, face.box, face.score)
+        return Place(face_square(face.box, self._margin), face.box, face.score)
 
     def finish(self, source: str | Path) -> None:
         """End of the input.
@@ -109,20 +132,36 @@ def crop_face(
     interpolation: Interpolation = "bilinear",
 ) -> NDArray[np.uint8]:
     """The square around a face with its margin, uint8 ``[size, size, 3]``."""
-    side = max(box.width, box.height) * (1.0 + 2.0 * margin)
-    x, y = box.center
-    return crop_square(frame.pixels, Box(x - side / 2, y - side / 2, side, side), size, interpolation)
+    return crop_square(frame.pixels, face_square(box, margin), size, interpolation)
 
 
 def whole_frame_crop(
     frame: Frame, *, size: int = CROP_SIZE, interpolation: Interpolation = "bilinear"
 ) -> NDArray[np.uint8]:
     """The largest square in the middle of the picture, uint8 ``[size, size, 3]``."""
-    height, width = frame.pixels.shape[:2]
+    return crop_square(frame.pixels, middle_square(*frame.pixels.shape[:2]), size, interpolation)
+
+
+def face_square(box: Box, margin: float = DEFAULT_MARGIN) -> Box:
+    """The square around a face, its margin included."""
+    side = max(box.width, box.height) * (1.0 + 2.0 * margin)
+    x, y = box.center
+    return Box(x - side / 2, y - side / 2, side, side)
+
+
+def middle_square(height: int, width: int) -> Box:
+    """The largest square in the middle of a picture."""
     side = min(height, width)
-    return crop_square(
-        frame.pixels, Box((width - side) / 2, (height - side) / 2, side, side), size, interpolation
-    )
+    return Box((width - side) / 2, (height - side) / 2, side, side)
+
+
+def whole_pixels(square: Box, height: int, width: int) -> tuple[int, int, int]:
+    """Left, top and side of a square in whole pixels of a picture, as it is cut out."""
+    side = min(max(round(square.width), 1), 2 * max(height, width))
+    # At least one row and column stay inside: all that lies beyond them repeats them anyway.
+    left = min(max(round(square.left), 1 - side), width - 1)
+    top = min(max(round(square.top), 1 - side), height - 1)
+    return left, top, side
 
 
 def crop_square(
@@ -140,10 +179,7 @@ def crop_square(
         uint8 ``[size, size, 3]``.
     """
     height, width = pixels.shape[:2]
-    side = min(max(round(square.width), 1), 2 * max(height, width))
-    # At least one row and column stay inside: all that lies beyond them repeats them anyway.
-    left = min(max(round(square.left), 1 - side), width - 1)
-    top = min(max(round(square.top), 1 - side), height - 1)
+    left, top, side = whole_pixels(square, height, width)
     inside = pixels[max(top, 0) : top + side, max(left, 0) : left + side]
     beyond = (max(-top, 0), max(top + side - height, 0), max(-left, 0), max(left + side - width, 0))
     square_pixels = cv2.copyMakeBorder(inside, *beyond, cv2.BORDER_REPLICATE) if any(beyond) else inside

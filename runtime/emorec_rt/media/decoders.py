@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 
 from emorec_rt.errors import MediaError
 from emorec_rt.media.limits import MediaLimits
+from emorec_rt.media.segment import BLOCK_SECONDS
 from emorec_rt.media.sound import SoundDecoder
 from emorec_rt.media.tracks import choose_sound, choose_video, missing_track
 from emorec_rt.media.types import MediaItem
@@ -45,9 +46,10 @@ class TrackDecoders:
         video: VideoStream | None,
         audio: AudioStream | None,
         limits: MediaLimits,
+        block_seconds: float = BLOCK_SECONDS,
     ) -> None:
         self.frames = None if video is None else FrameDecoder(video)
-        self.sound = None if audio is None else SoundDecoder(audio, limits)
+        self.sound = None if audio is None else SoundDecoder(audio, limits, block_seconds)
         self.fps_hint = None if video is None else stream_fps(video)
         self._container = container
         self._limits = limits
@@ -126,6 +128,7 @@ def open_decoders(
     frames: bool = True,
     sound: bool = True,
     threads: int = 1,
+    block_seconds: float = BLOCK_SECONDS,
 ) -> tuple[TrackDecoders, list[str]]:
     """Choose the tracks and open their codecs.
 
@@ -136,6 +139,7 @@ def open_decoders(
         frames: Decode the video.
         sound: Decode the sound.
         threads: Decoding threads of the video; each delays the frames by one.
+        block_seconds: Sound that a block has at least.
 
     Returns:
         The decoders, and a line for each track that was asked for and can't be decoded.
@@ -151,4 +155,4 @@ def open_decoders(
     if video is None and audio is None:
         wanted_kinds = " or ".join(name for name, wanted in (("video", frames), ("sound", sound)) if wanted)
         raise MediaError(source, "; ".join(warnings) or f"there is no {wanted_kinds} track in it")
-    return TrackDecoders(container, video, audio, limits), warnings
+    return TrackDecoders(container, video, audio, limits, block_seconds), warnings

@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from emorec_rt.media.types import Samples
 from emorec_rt.signal import SAMPLE_RATE_HZ
 
-BLOCK_SAMPLES: Final = SAMPLE_RATE_HZ // 4
-"""Blocks have at least a quarter of a second, but for the last before a gap."""
+BLOCK_SECONDS: Final = 0.25
+"""Blocks have at least this much sound, but for the last before a gap."""
+
+LIVE_BLOCK_SECONDS: Final = 0.04
+"""Of what is read as it comes: a block's first sample waits for its last."""
 
 
 class Segment:
@@ -25,11 +28,13 @@ class Segment:
     Args:
         start_seconds: Presentation time of the first sample.
         rate_hz: Rate of what is pushed.
+        block_seconds: Sound that a block has at least.
     """
 
-    def __init__(self, start_seconds: float, rate_hz: int) -> None:
+    def __init__(self, start_seconds: float, rate_hz: int, block_seconds: float = BLOCK_SECONDS) -> None:
         self.start_seconds = start_seconds
         self.rate_hz = rate_hz
+        self._block_samples = round(block_seconds * SAMPLE_RATE_HZ)
         self._resampler = AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
         self._waiting: list[NDArray[np.float32]] = []
         self._samples_in = 0
@@ -50,7 +55,7 @@ class Segment:
             frame = AudioFrame.from_ndarray(pcm.reshape(1, -1), format="flt", layout="mono")
             frame.sample_rate = self.rate_hz
             self._collect(self._resampler.resample(frame))
-        return self._block() if self._samples_waiting >= BLOCK_SAMPLES else []
+        return self._block() if self._samples_waiting >= self._block_samples else []
 
     def finish(self) -> list[Samples]:
         """End the segment; return its last block."""

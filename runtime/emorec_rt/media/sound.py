@@ -12,7 +12,7 @@ from av.packet import Packet
 from emorec_rt.media.downmix import mono
 from emorec_rt.media.limits import MediaLimits
 from emorec_rt.media.packets import PacketDecoder
-from emorec_rt.media.segment import Segment
+from emorec_rt.media.segment import BLOCK_SECONDS, Segment
 from emorec_rt.media.timeline import Timeline
 from emorec_rt.media.types import Samples
 
@@ -29,7 +29,10 @@ class SoundDecoder:
     off by FFmpeg, which knows it from the container.
     """
 
-    def __init__(self, stream: AudioStream, limits: MediaLimits) -> None:
+    def __init__(
+        self, stream: AudioStream, limits: MediaLimits, block_seconds: float = BLOCK_SECONDS
+    ) -> None:
+        self._block_seconds = block_seconds
         self.packets = PacketDecoder[AudioFrame](stream)
         self._limits = limits
         self._timeline = Timeline(stream.time_base)
@@ -53,7 +56,7 @@ class SoundDecoder:
         if segment is None or ahead > GAP_SECONDS or segment.rate_hz != frame.sample_rate:
             if segment is not None:
                 yield from segment.finish()
-            segment = self._segment = Segment(start - min(ahead, 0.0), frame.sample_rate)
+            segment = self._segment = Segment(start - min(ahead, 0.0), frame.sample_rate, self._block_seconds)
         heard = round(-ahead * frame.sample_rate) if ahead < -GAP_SECONDS else 0
         yield from segment.push(mono(frame)[heard:])
 

@@ -15,6 +15,7 @@ STDIN: Final = "-"
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/{1,2}(?!/)")
 _GSTREAMER: Final = re.compile(r"gst:|csi://")
+_INNER_ADDRESS: Final = re.compile(r"\b(rtspt?|rtsps|https?|rtmps?|srt|udp|tcp|rtp):/(?!/)")
 _CAMERA: Final = re.compile(r"/dev/video\d+")
 _LONGEST_STEM: Final = 80
 
@@ -35,6 +36,8 @@ class Endpoint:
 def normalised(address: str | Path) -> str:
     """The address as text; the second slash that ``Path`` takes from an address comes back."""
     text = str(address)
+    if text.startswith("gst:"):
+        return _INNER_ADDRESS.sub(r"\1://", text)
     match = _SCHEME.match(text)
     if match and not _GSTREAMER.match(text):
         return f"{match[1].lower()}://{text[match.end() :]}"

@@ -6,10 +6,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol, get_args
 
 from emorec_rt.errors import UsageError
 from emorec_rt.media import MediaItem, MediaLimits
+
+Decoder = Literal["auto", "pyav", "dali", "gstreamer"]
+DECODERS: Final[tuple[Decoder, ...]] = get_args(Decoder)
 
 
 class Source(Protocol):
@@ -70,6 +73,8 @@ class SourceOptions:
         reconnect_seconds: How long to try to get a lost connection back; 0 ends the source with it.
         threads: Decoding threads; ``None`` takes one for a live source, as each delays frames by one, and one
             for each core otherwise.
+        decoder: Who decodes. ``auto`` is ``pyav``, which reads everything; ``dali`` takes files, and leaves
+            to PyAV what it doesn't decode to the same pictures; ``gstreamer`` takes files, cameras and RTSP.
         limits: What is refused before memory is taken.
     """
 
@@ -81,6 +86,7 @@ class SourceOptions:
     read_seconds: float = 5.0
     reconnect_seconds: float = 30.0
     threads: int | None = None
+    decoder: Decoder = "auto"
     limits: MediaLimits = field(default_factory=MediaLimits)
 
     def __post_init__(self) -> None:
@@ -92,5 +98,7 @@ class SourceOptions:
             raise UsageError(f"reconnect_seconds is {self.reconnect_seconds}; it must be 0 or more")
         if self.camera_size is not None and min(self.camera_size) < 1:
             raise UsageError(f"camera_size is {self.camera_size}; it must be width and height in pixels")
+        if self.decoder not in DECODERS:
+            raise UsageError(f"unknown decoder {self.decoder}; there are {', '.join(DECODERS)}")
         if self.rtsp_transport not in ("tcp", "udp"):
             raise UsageError(f"rtsp_transport is {self.rtsp_transport}; it must be tcp or udp")

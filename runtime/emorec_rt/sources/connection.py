@@ -17,6 +17,7 @@ from emorec_rt.errors import MediaError
 from emorec_rt.media import MediaItem
 from emorec_rt.media.container import OPEN_ERRORS, open_bytes
 from emorec_rt.media.decoders import PacketCounts, TrackDecoders, open_decoders
+from emorec_rt.media.segment import BLOCK_SECONDS, LIVE_BLOCK_SECONDS
 from emorec_rt.sources.base import SourceOptions
 from emorec_rt.sources.transports import Interruption, Transport
 
@@ -31,7 +32,8 @@ class Connection:
     """An open container with its decoders.
 
     Attributes:
-        decoders: The chosen tracks.
+        has_video: Frames will come.
+        has_sound: Samples will come.
         warnings: What can't be decoded of it.
         lost: Why it ended before the sender's end; ``None`` as long as nothing says so.
     """
@@ -43,7 +45,9 @@ class Connection:
         warnings: list[str],
         transport: Transport | None = None,
     ) -> None:
-        self.decoders = decoders
+        self.has_video = decoders.frames is not None
+        self.has_sound = decoders.sound is not None
+        self._decoders = decoders
         self.warnings = warnings
         self.lost: str | None = None
         self._container = container
@@ -52,21 +56,26 @@ class Connection:
     def items(self) -> Iterator[MediaItem]:
         """Decode until it ends, for whatever reason."""
         try:
-            for packet in self.decoders.packets():
-                yield from self.decoders.decode(packet)
-                if self.decoders.hopeless:
+            for packet in self._decoders.packets():
+                yield from self._decoders.decode(packet)
+                if self._decoders.hopeless:
                     self.lost = "all that comes is damaged"
                     return
         except (av.error.FFmpegError, OSError) as error:
             self.lost = reason_of(error)
         if self._transport is not None and self._transport.cut_short:
             self.lost = self.lost or "less came than was announced"
-        yield from self.decoders.finish()
+        yield from self._decoders.finish()
 
     @property
     def complete(self) -> bool:
         """Whether the sender said that this was all."""
         return self._transport is not None and self._transport.complete
+
+    @property
+    def counts(self) -> dict[str, PacketCounts]:
+        """How the packets of each track have done so far."""
+        return self._decoders.counts
 
     def damage(self, source: str, counts: Mapping[str, PacketCounts]) -> list[str]:
         """What was damaged, a line each; see ``TrackDecoders.damage``.
@@ -75,7 +84,7 @@ class Connection:
             MediaError: Nothing at all could be decoded.
         """
         try:
-            return self.decoders.damage(source, counts)
+            return self._decoders.damage(source, counts)
         except MediaError:
             if self._transport is not None and self._transport.head[4:8] == _MPEG4_BOX:
                 raise MediaError(source, _INDEX_BEHIND) from None
@@ -95,6 +104,7 @@ def connect_bytes(
     interruption: Interruption,
     *,
     threads: int,
+    live: bool = False,
     open_seconds: float | None = None,
     demuxer_options: Mapping[str, str] = NO_OPTIONS,
 ) -> Connection:
@@ -106,6 +116,7 @@ def connect_bytes(
         options: The source's options.
         interruption: Ends the transport's reads.
         threads: Decoding threads.
+        live: Whether it comes in real time.
         open_seconds: How long recognising the format may take; ``None`` waits.
         demuxer_options: FFmpeg's, for the demuxer.
 
@@ -125,7 +136,7 @@ def connect_bytes(
         transport.close()
         raise
     transport.open_by = None
-    return _decoding(container, name, options, threads, transport)
+    return _decoding(container, name, options, threads, transport, live=live)
 
 
 def connect_ffmpeg(
@@ -163,7 +174,7 @@ def connect_ffmpeg(
         )
     except OPEN_ERRORS as error:
         raise MediaError(name, _ffmpeg_reason(error, options)) from None  # the cause has the password in it
-    return _decoding(container, name, options, threads, None)
+    return _decoding(container, name, options, threads, None, live=True)
 
 
 def reason_of(error: Exception) -> str:
@@ -182,9 +193,14 @@ def _decoding(
     options: SourceOptions,
     threads: int,
     transport: Transport | None,
+    *,
+    live: bool,
 ) -> Connection:
+    block_seconds = LIVE_BLOCK_SECONDS if live else BLOCK_SECONDS
     try:
-        decoders, warnings = open_decoders(container, name, options.limits, threads=threads)
+        decoders, warnings = open_decoders(
+            container, name, options.limits, threads=threads, block_seconds=block_seconds
+        )
         return Connection(container, decoders, warnings, transport)
     except BaseException:
         container.close()

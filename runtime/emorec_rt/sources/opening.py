@@ -15,6 +15,7 @@ from emorec_rt.media import open_media
 from emorec_rt.media.reader import MAX_THREADS
 from emorec_rt.sources.addresses import STDIN, endpoint, is_camera, masked, normalised, scheme
 from emorec_rt.sources.base import Source, SourceOptions
+from emorec_rt.sources.cameras import check_camera
 from emorec_rt.sources.connection import Connection, connect_bytes, connect_ffmpeg, reason_of
 from emorec_rt.sources.hosts import check_host
 from emorec_rt.sources.http import MULTIPART, HttpTransport
@@ -39,11 +40,15 @@ def open_source(address: str | Path, options: SourceOptions = _DEFAULT_OPTIONS) 
 
     Raises:
         MediaError: It can't be opened.
-        BackendUnavailableError: It needs GStreamer, which isn't installed.
+        DecoderUnavailableError: It needs GStreamer or DALI, which isn't installed.
     """
     text = normalised(address)
     if text == STDIN:
         return _open_stdin(options)
+    if scheme(text) in ("gst", "csi") or (options.decoder == "gstreamer" and not Path(address).is_dir()):
+        from emorec_rt.sources.gstreamer import open_gstreamer
+
+        return open_gstreamer(text, options)
     if is_camera(text):
         return _live(text, partial(_connect_camera, text, options), options)
     kind = scheme(text)
@@ -51,12 +56,20 @@ def open_source(address: str | Path, options: SourceOptions = _DEFAULT_OPTIONS) 
         path = Path(address)
         if path.is_dir():
             return PictureFolder(path, options.fps, options.limits)
-        return open_media(path, limits=options.limits, threads=options.threads)
+        return _open_file(path, options)
     opener = _OPENERS.get(kind)
     if opener is None:
-        known = ", ".join(f"{name}://" for name in _OPENERS if name != "gst")
+        known = ", ".join(f"{name}://" for name in (*_OPENERS, "csi"))
         raise MediaError(masked(text), f"{kind}:// is not supported; there are {known}")
     return opener(text, options)
+
+
+def _open_file(path: Path, options: SourceOptions) -> Source:
+    if options.decoder == "dali":
+        from emorec_rt.dali.reader import open_dali
+
+        return open_dali(path, limits=options.limits, threads=options.threads)
+    return open_media(path, limits=options.limits, threads=options.threads)
 
 
 def _open_stdin(options: SourceOptions) -> Source:
@@ -127,6 +140,7 @@ def _connect_bytes(
         options,
         interruption,
         threads=_file_threads(options) if finite else options.threads or LIVE_THREADS,
+        live=not finite,
         open_seconds=options.open_seconds,
         demuxer_options=demuxer,
     )
@@ -149,10 +163,7 @@ def _open_srt(address: str, options: SourceOptions) -> Source:
 
 
 def _connect_camera(device: str, options: SourceOptions, interruption: Interruption) -> Connection:
-    if not Path(device).exists():
-        raise MediaError(device, "no such camera; is it plugged in?")
-    if not os.access(device, os.R_OK | os.W_OK):
-        raise MediaError(device, "no permission to use this camera; its group is usually video")
+    check_camera(device)
     demuxer = {"format_whitelist": "v4l2,video4linux2"}
     if options.camera_size is not None:
         demuxer["video_size"] = "{}x{}".format(*options.camera_size)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from types import TracebackType
-from typing import Final
+from typing import Final, Protocol
 
 from emorec_rt.errors import MediaError
 from emorec_rt.media import MediaItem, Samples
 from emorec_rt.media.decoders import PacketCounts
 from emorec_rt.sources.clock import LiveClock
-from emorec_rt.sources.connection import Connection
 from emorec_rt.sources.transports import Interruption
 
 FIRST_RETRY_SECONDS: Final = 0.25
@@ -21,7 +20,40 @@ CLOSE_SECONDS: Final = 0.5
 """How long ``close`` waits for a reading thread; one that is still in FFmpeg then cleans up itself."""
 
 
-Connect = Callable[[Interruption], Connection]
+class Link(Protocol):
+    """One connection of whatever kind, read once.
+
+    Attributes:
+        has_video: Frames will come.
+        has_sound: Samples will come.
+        warnings: What can't be decoded of it.
+        lost: Why it ended before the sender's end; ``None`` as long as nothing says so.
+    """
+
+    has_video: bool
+    has_sound: bool
+    warnings: list[str]
+    lost: str | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the sender said that this was all."""
+
+    @property
+    def counts(self) -> dict[str, PacketCounts]:
+        """How the packets of each track have done so far."""
+
+    def items(self) -> Iterator[MediaItem]:
+        """Decode until it ends, for whatever reason."""
+
+    def damage(self, source: str, counts: Mapping[str, PacketCounts]) -> list[str]:
+        """What was damaged, a line each; a ``MediaError`` if nothing at all could be decoded."""
+
+    def close(self) -> None:
+        """Close it; may be called twice."""
+
+
+Connect = Callable[[Interruption], Link]
 """Makes a connection, whose reads the argument can end."""
 
 
@@ -70,8 +102,8 @@ class StreamSource:
         self._retry_wait = FIRST_RETRY_SECONDS
         self._last_came = time.monotonic()
         self.warnings = self._connection.warnings
-        self.has_video = self._connection.decoders.frames is not None
-        self.has_sound = self._connection.decoders.sound is not None
+        self.has_video = self._connection.has_video
+        self.has_sound = self._connection.has_sound
         self._items = self._iterate()
 
     def __enter__(self) -> StreamSource:
@@ -116,7 +148,7 @@ class StreamSource:
             self._tell_losses()
         self._conclude()
 
-    def _placed(self, connection: Connection) -> Iterator[MediaItem]:
+    def _placed(self, connection: Link) -> Iterator[MediaItem]:
         for item in connection.items():
             if self._stopped.is_set():
                 return
@@ -144,7 +176,7 @@ class StreamSource:
             return not self._stopped.is_set()
         return False
 
-    def _adopt(self, connection: Connection) -> None:
+    def _adopt(self, connection: Link) -> None:
         self._connection = connection
         away = time.monotonic() - self._last_came
         self.reconnections += 1
@@ -167,5 +199,5 @@ class StreamSource:
         self.warnings.extend(self._connection.damage(self.name, self._counts))
 
     def _count(self) -> None:
-        for track, counts in self._connection.decoders.counts.items():
+        for track, counts in self._connection.counts.items():
             self._counts[track] = self._counts.get(track, PacketCounts()) + counts

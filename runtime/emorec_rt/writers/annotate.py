@@ -29,6 +29,7 @@ from emorec_rt.media import Frame, MediaLimits, MediaReader, open_media
 from emorec_rt.media.container import open_container
 from emorec_rt.media.tracks import choose_sound, choose_video
 from emorec_rt.prediction import Prediction
+from emorec_rt.sources import is_address
 from emorec_rt.writers.base import Target, WholeFile
 from emorec_rt.writers.overlay import BACKGROUND, Overlay, enlargement
 from emorec_rt.writers.segments import FrameClock
@@ -91,6 +92,8 @@ class AnnotatedWriter:
 
 
 def _refuse_sound_alone(target: Target) -> None:
+    if is_address(target.source):
+        raise OutputError(target.path, "a stream can't be read a second time to draw on; record it to a file")
     with contextlib.suppress(MediaError), open_media(target.source, threads=1) as media:
         if not media.has_video:
             raise OutputError(target.path, f"{target.source} has no video to draw on")

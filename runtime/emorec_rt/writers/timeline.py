@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from emorec_rt.errors import OutputError
 from emorec_rt.prediction import Prediction
+from emorec_rt.sources import masked
 from emorec_rt.writers.base import Target, WholeFile
 from emorec_rt.writers.curve import Extent, curve
 from emorec_rt.writers.plot import PLOT_COLUMNS, plot
@@ -40,7 +41,7 @@ class TimelineWriter:
     def commit(self) -> None:
         """Plot the rows, and make the file appear."""
         if not self._rows.count:
-            raise OutputError(self._target.path, f"{self._target.source} gave no rows to plot")
+            raise OutputError(self._target.path, f"{masked(self._target.source)} gave no rows to plot")
         thinned = curve(self._rows, self._extent, PLOT_COLUMNS)
         drawing = plot(thinned, self._target.labels, self._target.video, self._start_seconds)
         self._file.write(self._encode(drawing))

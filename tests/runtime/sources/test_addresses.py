@@ -8,6 +8,7 @@ import pytest
 
 from emorec_rt.errors import MediaError, UsageError
 from emorec_rt.sources import SourceOptions, is_address, masked, open_source, output_stem
+from emorec_rt.sources.addresses import normalised
 
 SECRETS = [
     "rtsp://admin:s3cret@cam.local:554/live",
@@ -97,3 +98,17 @@ def test_refusals(address: str, reason: str) -> None:
 def test_wrong_options_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         SourceOptions(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "rtsp://user@cam:554/live",
+        "csi://0",
+        "gst:rtspsrc location=rtsp://cam/live ! rtph264depay ! decodebin",
+        "gst:souphttpsrc location=https://cam/a ! decodebin",
+    ],
+)
+def test_slashes_that_a_path_takes_come_back(address: str) -> None:
+    assert normalised(Path(address)) == address
+    assert normalised(address) == address

@@ -27,6 +27,7 @@ def test_a_stream_from_start_to_end(sender: Start, transport_stream: bytes) -> N
     assert len(frames(items)) == CLIP_SECONDS * FPS
     assert sum(len(block.pcm) for block in sound(items)) == pytest.approx(CLIP_SECONDS * 16_000, abs=1500)
     assert min(item.pts_seconds for item in items) == pytest.approx(0.0, abs=0.2)
+    assert max(len(block.pcm) for block in sound(items)[:-1]) < 0.1 * 16_000  # sound doesn't wait for sound
     assert source.warnings == []
 
 

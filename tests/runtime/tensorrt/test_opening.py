@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from emorec_rt.engines.compare import LATENCY_RUNS
 from emorec_rt.engines.ort import OrtEngine
 from emorec_rt.engines.tensorrt import (
     BatchRange,
@@ -90,10 +91,12 @@ def test_a_plan_is_built_once_compared_and_kept(
     assert [record.message for record in caplog.records] == [
         f"building {plan} (there is none yet); this takes minutes"
     ]
-    assert world.batches == [1, 1, 1, 3, 3, 3, 4, 4, 4]
+    assert world.batches == [1, 1, 1, 3, 3, 3, 4, 4, 4] + [4] * LATENCY_RUNS
     record = msgspec.json.decode(plan.with_suffix(".json").read_bytes(), type=Sidecar)
-    assert record.verification == {"cosine": pytest.approx(1.0), "norm": 0.0, "items": 24}
-    assert record.identity.shapes == {"frames": ((1, 6), (16, 6), (32, 6))}
+    found = dict(record.verification)
+    assert found.pop("latency_ms") > 0
+    assert found == {"cosine": pytest.approx(1.0), "norm": 0.0, "items": 24, "latency_batch": 4}
+    assert record.identity.shapes == {"frames": ((1, 6), (16, 6), (16, 6))}
     caplog.clear()
     assert ensure_plan(path, entry) == plan
     assert len(world.builds) == 1
@@ -246,7 +249,7 @@ def test_the_comparison_can_be_left_out(world: World, graph: tuple[Path, Graph])
 
 def test_real_inputs_can_be_compared(world: World, graph: tuple[Path, Graph]) -> None:
     ensure_plan(*graph, feeds={"frames": np.full((2, 6), 7, np.uint8)})
-    assert world.batches == [2, 2, 2]
+    assert world.batches[:-LATENCY_RUNS] == [2, 2, 2]
 
 
 def test_a_missing_onnxruntime_is_told_before_the_build(

@@ -14,7 +14,7 @@ import pytest
 
 from emorec_rt.engines.tensorrt import plans
 from emorec_rt.engines.tensorrt.cuda import Device
-from emorec_rt.engines.tensorrt.options import CHUNKS, FRAMES, BatchRange, BuildOptions
+from emorec_rt.engines.tensorrt.options import CHUNKS, FRAMES, BatchRange, BuildOptions, chunks_beside, up_to
 from emorec_rt.engines.tensorrt.plans import (
     Identity,
     PlanFile,
@@ -182,7 +182,14 @@ def test_batches_suit_what_goes_in() -> None:
     samples = TensorSpec(name="samples", dtype="float32", shape=(-1, 400))
     assert BuildOptions().batch_for(Graph(inputs=(frames,), outputs=(), variants={})) is FRAMES
     assert BuildOptions().batch_for(Graph(inputs=(samples,), outputs=(), variants={})) is CHUNKS
-    asked = BuildOptions(batch=BatchRange(2, 2, 2))
+    asked = BuildOptions(batch=BatchRange(2, 2, 2), chunks=BatchRange(1, 1, 1))
+    assert asked.batch_for(Graph(inputs=(frames,), outputs=(), variants={})).shapes(frames)[0] == (2, 8, 8, 3)
     assert (
-        asked.batch_for(Graph(inputs=(samples,), outputs=(), variants={})).shapes(samples) == ((2, 400),) * 3
+        asked.batch_for(Graph(inputs=(samples,), outputs=(), variants={})).shapes(samples) == ((1, 400),) * 3
     )
+
+
+@pytest.mark.parametrize(("frames", "chunks"), [(1, 1), (4, 1), (16, 4), (64, 16)])
+def test_of_chunks_a_quarter(frames: int, chunks: int) -> None:
+    assert chunks_beside(frames) == chunks
+    assert up_to(frames) == BatchRange(1, min(16, frames), frames)

@@ -6,6 +6,7 @@ Shapes: ``B`` windows, ``T`` steps, ``C`` classes, ``D`` fusion width, ``E`` CLI
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Final
 
 import torch
@@ -18,23 +19,48 @@ LARGEST_SCALE: Final = 100.0
 """Upper bound of the inverse temperature, as in CLIP."""
 
 
-def step_cross_entropy(
-    logits: Tensor, labels: Tensor, *, class_weights: Tensor | None = None, label_smoothing: float = 0.0
-) -> Tensor:
-    """Mean cross-entropy over the labelled steps; 0 when there is none.
+@dataclass(frozen=True, slots=True)
+class StepLoss:
+    """Cross-entropy over the labelled steps, and what helps against imbalance; by default plain.
 
-    Args:
-        logits: ``[..., C]``.
-        labels: int64 ``[...]``, ``IGNORED`` where there is no label.
-        class_weights: ``[C]``, against imbalance.
+    Attributes:
         label_smoothing: Share of the target spread over all classes.
+        class_weights: ``[C]``, see ``imbalance.balanced_weights``; the mean is weighted with them.
+        offsets: ``[C]``, added to the logits while training: the log prior, scaled (logit adjustment, Menon
+            et al. 2021, arXiv 2007.07314, eq. 10). Without them afterwards, rare classes get their share.
+        gamma: Steps that are right already count less by ``(1 - p) ** gamma`` (focal loss, Lin et al. 2017,
+            arXiv 1708.02002, eq. 4); 0 is cross-entropy.
     """
-    valid = labels != IGNORED
-    if not bool(valid.any()):
-        return logits.sum() * 0.0
-    return F.cross_entropy(
-        logits[valid], labels[valid], weight=class_weights, label_smoothing=label_smoothing
-    )
+
+    label_smoothing: float = 0.0
+    class_weights: Tensor | None = None
+    offsets: Tensor | None = None
+    gamma: float = 0.0
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean over the labelled steps; 0 when there is none.
+
+        Args:
+            logits: ``[..., C]``.
+            labels: int64 ``[...]``, ``IGNORED`` where there is no label.
+        """
+        valid = labels != IGNORED
+        if not bool(valid.any()):
+            return logits.sum() * 0.0
+        kept, own = logits[valid], labels[valid]
+        if self.offsets is not None:
+            kept = kept + self.offsets
+        if not self.gamma:
+            return F.cross_entropy(kept, own, self.class_weights, label_smoothing=self.label_smoothing)
+        return self._focal(kept, own)
+
+    def _focal(self, logits: Tensor, labels: Tensor) -> Tensor:
+        losses = F.cross_entropy(
+            logits, labels, self.class_weights, reduction="none", label_smoothing=self.label_smoothing
+        )
+        own = logits.softmax(dim=-1).gather(-1, labels[:, None])[:, 0]
+        total = len(labels) if self.class_weights is None else self.class_weights[labels].sum()
+        return ((1.0 - own) ** self.gamma * losses).sum() / total
 
 
 class TextGuidedLoss(nn.Module):
@@ -66,7 +92,7 @@ class TextGuidedLoss(nn.Module):
             labels: int64 ``[B, T]``, ``IGNORED`` where there is no label.
         """
         seen = torch.where(frame_mask > 0, labels, IGNORED)
-        return step_cross_entropy(self.similarities(features), seen)
+        return StepLoss()(self.similarities(features), seen)
 
     def similarities(self, features: Tensor) -> Tensor:
         """Cosine to each prototype over the temperature, ``[B, T, C]``."""

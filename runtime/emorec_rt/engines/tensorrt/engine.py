@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from emorec_rt.device_array import DeviceBatch
 from emorec_rt.engines.base import Tensors, check_feeds, common_batch
 from emorec_rt.engines.tensorrt.api import ICudaEngine, Runtime, TensorRT, import_tensorrt
 from emorec_rt.engines.tensorrt.cuda import Device, Stream, current_device
@@ -25,6 +26,9 @@ CUDA_GRAPHS: Final = 2
 
 _REMEMBERED: Final = 16
 """Batch sizes remembered as seen. A graph is captured the second time, so a last odd batch costs none."""
+
+_Batch = tuple[int, frozenset[str]]
+"""What a graph is captured for: items, and the inputs that are on the GPU already."""
 
 _logger = logging.getLogger(__name__)
 
@@ -43,6 +47,7 @@ class TensorRTEngine:
 
     Attributes:
         max_batch: Items that the plan takes at once; longer batches are run in pieces.
+        takes_device_arrays: Inputs may be ``DeviceBatch``: they are copied within the GPU.
 
     Raises:
         BackendUnavailableError: TensorRT, the CUDA bindings, the driver or the GPU are missing.
@@ -50,6 +55,8 @@ class TensorRTEngine:
         OutOfMemoryError: The GPU has no room for it.
         EngineError: TensorRT can't load it.
     """
+
+    takes_device_arrays = True
 
     def __init__(
         self,
@@ -70,9 +77,9 @@ class TensorRTEngine:
         self._stream = Stream()
         self._buffers = self._reserve(device)
         self._plain = self._execution()
-        self._graphs: OrderedDict[int, Captured] = OrderedDict()
+        self._graphs: OrderedDict[_Batch, Captured] = OrderedDict()
         self._graph_limit = cuda_graphs
-        self._seen: deque[int] = deque(maxlen=_REMEMBERED)
+        self._seen: deque[_Batch] = deque(maxlen=_REMEMBERED)
         self._lock = threading.Lock()
 
     def run(self, feeds: Tensors) -> dict[str, NDArray[Any]]:
@@ -91,17 +98,24 @@ class TensorRTEngine:
 
     def _run_piece(self, feeds: Tensors, results: dict[str, NDArray[Any]], piece: slice) -> None:
         size = piece.stop - piece.start
-        for spec in self.inputs:
-            np.copyto(self._buffers[spec.name].host(size), feeds[spec.name][piece])
-        if graph := self._graph(size):
+        present = frozenset(self._place(spec.name, feeds[spec.name][piece]) for spec in self.inputs) - {""}
+        if graph := self._graph((size, present)):
             graph.run()
         else:
-            self._plain.run(size)
+            self._plain.run(size, present)
         for spec in self.outputs:
             np.copyto(results[spec.name][piece], self._buffers[spec.name].host(size))
 
-    def _graph(self, batch: int) -> Captured | None:
-        """The graph for a batch size that has been seen before; the least recently used one makes room."""
+    def _place(self, name: str, feed: Any) -> str:
+        """Bring an input to where a run expects it; give its name back if that is the GPU."""
+        if isinstance(feed, DeviceBatch):
+            self._buffers[name].take(feed.items, self._stream)
+            return name
+        np.copyto(self._buffers[name].host(len(feed)), feed)
+        return ""
+
+    def _graph(self, batch: _Batch) -> Captured | None:
+        """The graph for a batch that has been seen before; the least recently used one makes room."""
         if not self._graph_limit:
             return None
         if batch in self._graphs:
@@ -114,9 +128,9 @@ class TensorRTEngine:
             self._graphs.popitem(last=False)[1].close()
         return self._capture(batch)
 
-    def _capture(self, batch: int) -> Captured | None:
+    def _capture(self, batch: _Batch) -> Captured | None:
         try:
-            graph = Captured(self._execution, batch, self._stream)
+            graph = Captured(self._execution, batch[0], self._stream, batch[1])
         except EngineError as error:
             _logger.warning("running without CUDA graphs: %s", error)
             self._graph_limit = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from emorec_rt.engines.tensorrt.api import ICudaEngine, IExecutionContext
 from emorec_rt.engines.tensorrt.cuda import Graph, Stream
@@ -13,6 +14,7 @@ from emorec_rt.manifest import TensorSpec
 
 _SMALLER = "take a smaller batch, or rebuild the plan"
 Buffers = Mapping[str, TensorBuffer]
+NONE_PRESENT: Final[frozenset[str]] = frozenset()
 
 
 class Execution:
@@ -54,8 +56,12 @@ class Execution:
             if not context.set_tensor_address(spec.name, buffers[spec.name].address):
                 raise log.error(f"setting the address of {spec.name}", "rebuild the plan")
 
-    def enqueue(self, batch: int) -> None:
+    def enqueue(self, batch: int, present: frozenset[str] = NONE_PRESENT) -> None:
         """Put one batch on the stream: copies in, the engine, copies out.
+
+        Args:
+            batch: Items.
+            present: Inputs that are on the GPU already.
 
         Raises:
             OutOfMemoryError: The GPU's memory is full.
@@ -63,15 +69,16 @@ class Execution:
         """
         self._reshape(batch)
         for spec in self._inputs:
-            self._buffers[spec.name].upload(batch, self._stream)
+            if spec.name not in present:
+                self._buffers[spec.name].upload(batch, self._stream)
         if not self._context.execute_async_v3(self._stream.handle):
             raise self._log.error(f"running a batch of {batch}", _SMALLER)
         for spec in self._outputs:
             self._buffers[spec.name].download(batch, self._stream)
 
-    def run(self, batch: int) -> None:
+    def run(self, batch: int, present: frozenset[str] = NONE_PRESENT) -> None:
         """``enqueue``, and wait for the end of it."""
-        self.enqueue(batch)
+        self.enqueue(batch, present)
         self._stream.synchronize()
 
     def _reshape(self, batch: int) -> None:
@@ -101,16 +108,23 @@ class Captured:
         make: Makes the context.
         batch: Its batch size.
         stream: Where the work goes.
+        present: Inputs that are on the GPU before each run.
 
     Raises:
         EngineError: The engine can't be captured, or memory is short.
     """
 
-    def __init__(self, make: Callable[[], Execution], batch: int, stream: Stream) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Execution],
+        batch: int,
+        stream: Stream,
+        present: frozenset[str] = NONE_PRESENT,
+    ) -> None:
         self._stream = stream
         self._execution = make()
-        self._execution.run(batch)
-        self._graph = Graph(stream, lambda: self._execution.enqueue(batch))
+        self._execution.run(batch, present)
+        self._graph = Graph(stream, lambda: self._execution.enqueue(batch, present))
 
     def run(self) -> None:
         """Launch the graph, and wait for the end of it."""

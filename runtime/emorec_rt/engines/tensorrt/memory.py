@@ -5,11 +5,13 @@ from __future__ import annotations
 import ctypes
 import math
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emorec_rt.device_array import DeviceArray
 from emorec_rt.engines.tensorrt.api import CudaRuntime, import_cuda_runtime
 from emorec_rt.engines.tensorrt.cuda import Stream, check
 from emorec_rt.manifest import TensorSpec
@@ -89,6 +91,15 @@ class TensorBuffer:
     def host(self, batch: int) -> NDArray[Any]:
         """The host's side of the first ``batch`` items."""
         return self._host.view(self.spec.dtype, (batch, *self.spec.shape[1:]))
+
+    def take(self, items: Sequence[DeviceArray], stream: Stream) -> None:
+        """Put copies of items that are on the GPU on the stream, in the place of ``upload``."""
+        cuda: CudaRuntime = import_cuda_runtime()
+        kind = cuda.cudaMemcpyKind.cudaMemcpyDeviceToDevice
+        for k, item in enumerate(items):
+            target = self.address + k * self.item_bytes
+            result = cuda.cudaMemcpyAsync(target, item.address, self.item_bytes, kind, stream.handle)
+            check(result, f"copying {self.spec.name} on the GPU")
 
     def upload(self, batch: int, stream: Stream) -> None:
         """Put the copy to the GPU on the stream."""

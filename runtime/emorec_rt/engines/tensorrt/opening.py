@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emorec_rt.engines.base import Engine, Tensors
-from emorec_rt.engines.compare import compare
+from emorec_rt.engines.compare import compare, latency_ms
 from emorec_rt.engines.tensorrt.api import import_tensorrt
 from emorec_rt.engines.tensorrt.builder import build_plan
 from emorec_rt.engines.tensorrt.cuda import Device, current_device
 from emorec_rt.engines.tensorrt.engine import CUDA_GRAPHS, TensorRTEngine
-from emorec_rt.engines.tensorrt.options import BuildOptions
+from emorec_rt.engines.tensorrt.options import DEFAULTS, BuildOptions, chunks_beside, up_to
 from emorec_rt.engines.tensorrt.plans import (
     Identity,
     PlanFile,
@@ -27,10 +27,10 @@ from emorec_rt.engines.tensorrt.plans import (
 )
 from emorec_rt.engines.tensorrt.progress import Progress
 from emorec_rt.errors import BundleError, EngineError, OutOfMemoryError, OutputError
+from emorec_rt.jetson.module import desktop_runs
 from emorec_rt.manifest import Graph, Precision
 
 _logger = logging.getLogger(__name__)
-DEFAULTS = BuildOptions()
 FP8_FROM = (8, 9)
 """First compute capability with FP8 (Ada); an Orin has 8.7."""
 _HOW = ("options", "shapes")
@@ -142,7 +142,7 @@ def ensure_plan(
     device = current_device()
     source = Source.of(path, graph)
     _check_precision(source, device)
-    wanted = source.identity(options or DEFAULTS, device, trt.__version__)
+    wanted = source.identity(options or default_options(device), device, trt.__version__)
     ignored = () if options else _HOW
     where = (path, wanted.model_sha256, device, trt.__version__)
     candidates = places(*where)
@@ -158,6 +158,20 @@ def ensure_plan(
     reference = _reference(source) if check else None
     _build(source, wanted, place, device, progress, reference, feeds)
     return place.path
+
+
+def default_options(device: Device) -> BuildOptions:
+    """How to build where nobody says: on a Jetson by its memory plan, which leaves room for Linux."""
+    if not device.integrated:
+        return DEFAULTS
+    from emorec_rt.jetson.plan import plan_memory  # it needs this package
+
+    plan = plan_memory(device.memory_bytes >> 20, desktop=desktop_runs())
+    return BuildOptions(
+        batch=up_to(plan.batch),
+        chunks=up_to(chunks_beside(plan.batch)),
+        workspace_bytes=plan.workspace_mib << 20,
+    )
 
 
 def _check_precision(source: Source, device: Device) -> None:
@@ -222,7 +236,8 @@ def _compare(
     graph, host_code = source.graph, wanted.options.version_compatible
     engine = TensorRTEngine(draft, graph.inputs, graph.outputs, host_code=host_code)
     found = compare(draft.name, engine, reference, source.variant, feeds, largest=engine.max_batch)
-    return found.as_dict()
+    batch = min(wanted.options.batch_for(graph).best, engine.max_batch)
+    return {**found.as_dict(), "latency_ms": latency_ms(engine, batch), "latency_batch": batch}
 
 
 def _draft(place: PlanFile, data: bytes) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -37,13 +37,26 @@ class BatchRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 FRAMES = BatchRange(1, 16, 32)
 CHUNKS = BatchRange(1, 4, 8)
 """Seconds of sound and whole windows take far more memory an item than one frame."""
+BEST_FRAMES: Final = 16
+FRAMES_PER_CHUNK: Final = 4
+
+
+def chunks_beside(frames: int) -> int:
+    """Largest batch of chunks and windows beside one of frames."""
+    return max(1, frames // FRAMES_PER_CHUNK)
+
+
+def up_to(largest: int) -> BatchRange:
+    """Batches up to ``largest``, with kernels for the usual one."""
+    return BatchRange(1, min(BEST_FRAMES, largest), largest)
 
 
 class BuildOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options of one build; they are part of the plan's identity.
 
     Attributes:
-        batch: Batch sizes; ``None`` takes what suits the graph (``FRAMES`` or ``CHUNKS``).
+        batch: Batch sizes of frames; ``None`` takes ``FRAMES``.
+        chunks: Batch sizes of chunks of sound and of windows; ``None`` takes ``CHUNKS``.
         workspace_bytes: Most scratch memory a kernel may take; ``None`` takes a share of what is free.
         optimization_level: 0 builds fast, 5 searches longest; 3 is TensorRT's own default.
         tf32: Let FP32 products round to TF32 on GPUs that have it (Ampere and later).
@@ -55,6 +68,7 @@ class BuildOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """
 
     batch: BatchRange | None = None
+    chunks: BatchRange | None = None
     workspace_bytes: Annotated[int, Meta(gt=0)] | None = None
     optimization_level: Annotated[int, Meta(ge=0, le=5)] = 3
     tf32: bool = True
@@ -64,7 +78,10 @@ class BuildOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     detailed: bool = False
 
     def batch_for(self, graph: Graph) -> BatchRange:
-        """The batch sizes; where none are given, what goes in decides: frames are small, the rest is not."""
-        if self.batch:
-            return self.batch
-        return FRAMES if graph.inputs[0].dtype == "uint8" else CHUNKS
+        """The batch sizes; what goes in decides: frames are small, the rest is not."""
+        if graph.inputs[0].dtype == "uint8":
+            return self.batch or FRAMES
+        return self.chunks or CHUNKS
+
+
+DEFAULTS: Final = BuildOptions()

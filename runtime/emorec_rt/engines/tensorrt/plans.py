@@ -74,7 +74,8 @@ class Sidecar(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         driver: Driver's CUDA version at the build, for the record only: plans outlive driver updates.
         runtime: CUDA runtime's version at the build, likewise.
         build_seconds: How long the build took.
-        verification: How far its outputs were from the ONNX graph's; empty when that was not asked for.
+        verification: How far its outputs were from the ONNX graph's, and how long a batch takes; empty when
+            that was not asked for.
     """
 
     schema_version: Literal[1] = SIDECAR_VERSION

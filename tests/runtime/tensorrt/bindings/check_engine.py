@@ -18,6 +18,7 @@ import pytest
 import tensorrt as trt
 from signatures import honest
 
+from emorec_rt.device_array import DeviceBatch, from_dlpack
 from emorec_rt.engines.tensorrt import engine as engine_file
 from emorec_rt.engines.tensorrt.engine import TensorRTEngine
 from emorec_rt.engines.tensorrt.log import shared_log
@@ -177,6 +178,25 @@ def test_every_batch_size_gives_the_right_answer_every_time(
         _run(engine, batch, seed)
     assert (simulated.launches > 0) == (cuda_graphs > 0)
     assert (simulated.copies == 0) == integrated
+
+
+@pytest.mark.parametrize("integrated", [False, True])
+@pytest.mark.parametrize("cuda_graphs", [0, 2])
+def test_inputs_that_are_on_the_gpu_already(
+    load: Callable[..., TensorRTEngine], simulated: SimulatedCuda, cuda_graphs: int, integrated: bool
+) -> None:
+    simulated.integrated = integrated
+    engine = load(cuda_graphs=cuda_graphs)
+    for seed, (batch, there) in enumerate(
+        [(3, True), (3, False), (3, True), (3, False), (9, True), (3, True)]
+    ):
+        feeds = _feeds(batch, seed)
+        wanted = feeds["frames"] * feeds["gain"]
+        given: dict[str, Any] = dict(feeds)
+        if there:
+            given["frames"] = DeviceBatch(from_dlpack(feeds["frames"], feeds["frames"].copy))
+        np.testing.assert_array_equal(engine.run(given)["embeddings"], wanted)
+    assert (simulated.launches > 0) == (cuda_graphs > 0)
 
 
 def test_results_belong_to_the_caller(load: Callable[..., TensorRTEngine]) -> None:

@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from emorec_jetson.errors import JetsonError
+from emorec_rt.jetson.errors import JetsonError
 
 RELEASE = Path("etc/nv_tegra_release")
 MODEL = Path("proc/device-tree/model")
 _RELEASE = re.compile(r"R(\d+) \(release\), REVISION: (\d+(?:\.\d+)*)")
+_CPU = "sys/devices/system/cpu/cpu[0-9]*/cpufreq"
 _MEMORY = re.compile(r"^(MemTotal|MemAvailable):\s+(\d+) kB", re.MULTILINE)
 
 
@@ -59,6 +60,7 @@ class Module:
         memory: Memory now.
         cpu_mhz: Highest clock of each core that is online, under the present power mode.
         gpu_mhz: Highest clock of the GPU under the present power mode, where it can be read.
+        clocks_held: Whether the lowest clock is the highest (``jetson_clocks``); ``None`` where unknown.
     """
 
     model: str
@@ -67,6 +69,7 @@ class Module:
     memory: Memory
     cpu_mhz: tuple[int, ...]
     gpu_mhz: int | None
+    clocks_held: bool | None = None
 
 
 def parse_release(text: str) -> str:
@@ -105,14 +108,22 @@ def read_module(root: Path = Path("/")) -> Module:
         l4t = parse_release(_read(root / RELEASE))
     except OSError as error:
         raise JetsonError(f"{root / RELEASE}: {error.strerror}; is this a Jetson?") from error
+    cpu_mhz = _clocks(root, f"{_CPU}/scaling_max_freq", 1000)
+    lowest = _clocks(root, f"{_CPU}/scaling_min_freq", 1000)
     return Module(
         model=_read_or_empty(root / MODEL).strip("\0\n ") or "unknown module",
         l4t=l4t,
         jetpack=jetpack_of(l4t),
         memory=read_memory(root),
-        cpu_mhz=_clocks(root, "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_max_freq", 1000),
+        cpu_mhz=cpu_mhz,
         gpu_mhz=next(iter(_clocks(root, "sys/class/devfreq/*[.-]g[pa]*/max_freq", 1_000_000)), None),
+        clocks_held=lowest == cpu_mhz if lowest and cpu_mhz else None,
     )
+
+
+def desktop_runs(root: Path = Path("/")) -> bool:
+    """Whether somebody has a graphical desktop open: it takes memory."""
+    return any(root.glob("tmp/.X11-unix/X*")) or any(root.glob("run/user/*/wayland-[0-9]*"))
 
 
 def _clocks(root: Path, pattern: str, divisor: int) -> tuple[int, ...]:

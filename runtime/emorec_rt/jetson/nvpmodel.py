@@ -7,14 +7,14 @@ always read, never assumed. A mode that gates other GPU partitions or CPU cores 
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from emorec_jetson.errors import JetsonError, ToolMissingError
+from emorec_rt.jetson.errors import JetsonError, ToolMissingError
 
 CONFIG = Path("etc/nvpmodel.conf")
 _MODEL = re.compile(r"^\s*<\s*POWER_MODEL\s+([^>]*)>", re.MULTILINE)
@@ -22,7 +22,7 @@ _DEFAULT = re.compile(r"^\s*<\s*PM_CONFIG\s+DEFAULT=(\d+)\s*>", re.MULTILINE)
 _ATTRIBUTE = re.compile(r"(\w+)=(\S+)")
 _QUERY = re.compile(r"NV Power Mode: *(\S+)\s+(\d+)\s*$", re.MULTILINE)
 _REBOOT = "Reboot required"
-_TIMEOUT_SECONDS = 60
+_TIMEOUT_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -90,17 +90,21 @@ def read_modes(root: Path = Path("/")) -> tuple[PowerMode, ...]:
 
 def current() -> PowerMode:
     """Ask which mode is on."""
-    return parse_query(_nvpmodel(["-q"]))
+    return parse_query(_query())
 
 
-def switch(mode: PowerMode) -> None:
+def switch(mode: PowerMode, ask: Callable[[int], str]) -> None:
     """Change to a mode and check that it is on.
+
+    Args:
+        mode: The mode.
+        ask: Runs ``nvpmodel -m`` with a number, as root, and gives its output.
 
     Raises:
         RebootNeededError: It would take a reboot; the mode is unchanged.
         JetsonError: nvpmodel refused.
     """
-    output = _nvpmodel(["-m", str(mode.number)], as_root=True)
+    output = ask(mode.number)
     if current().number == mode.number:
         return
     if _REBOOT in output:
@@ -109,21 +113,21 @@ def switch(mode: PowerMode) -> None:
     raise JetsonError(f"nvpmodel did not switch to mode {mode.number} ({mode.name}): {reason[0]}")
 
 
-def _nvpmodel(arguments: list[str], *, as_root: bool = False) -> str:
+def _query() -> str:
     if shutil.which("nvpmodel") is None:
         raise ToolMissingError(
             "nvpmodel", "it comes with Jetson Linux: run this on the Jetson, not in a container"
         )
-    prefix = ["sudo", "-n"] if as_root and os.geteuid() != 0 else []
-    # A session of its own: a Ctrl-C at the terminal must not kill the call that restores the mode.
-    done = subprocess.run(
-        [*prefix, "nvpmodel", *arguments],
-        input="no\n",
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=_TIMEOUT_SECONDS,
-        start_new_session=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            ["nvpmodel", "-q"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_TIMEOUT_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise JetsonError(f"nvpmodel -q failed: {error}") from error
     return done.stdout

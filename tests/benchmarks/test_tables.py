@@ -1,0 +1,179 @@
+"""Measurements become the tables of the pages."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import readme
+import tables
+
+MACHINE = {"cpu": "Some CPU", "cores": 2, "python": "3.12.1", "date": "2026-01-02"}
+RAN = {
+    "times_real_time": 4.0,
+    "frames_per_second": 100.0,
+    "first_row_seconds": None,
+    "peak_mib": 800.4,
+    "note": "",
+}
+FIGURE = {"name": "calibration", "value": 12.34, "unit": "s", "limit": 900.0, "holds": True}
+RESULTS: dict[str, dict[str, Any]] = {
+    "first_run": {"figures": [{**FIGURE, "limit": "< 2"}], "transcript": "500 rows"},
+    "training": {
+        "runs": [{"seed": 3, "minutes": 5.25, "macro_f1": {"visual": 0.5, "audio": 0.6, "both": 0.9}}]
+    },
+    "real_material": {
+        "kinds": {
+            "face": {
+                "clips": 3,
+                "accuracy": 0.3,
+                "interval": [0.1, 0.6],
+                "unweighted_recall": 0.2,
+                "chance": 0.125,
+            }
+        }
+    },
+    "sound": {
+        "clips": 40,
+        "speakers": 9,
+        "chance": 0.1429,
+        "average_recall": 0.31,
+        "interval_95": [0.25, 0.37],
+        "untrained": {"average_recall": 0.2, "interval_95": [0.15, 0.26]},
+    },
+    "cpu_engines": {
+        "batch": 16,
+        "figures": [
+            {
+                "graph": "vision",
+                "engine": "openvino int8",
+                "batch_ms": 10.0,
+                "items_per_second": 1600.0,
+                "times_reference": 3.5,
+                "limit": 3.0,
+            }
+        ],
+    },
+    "export_full_size": {"figures": [FIGURE]},
+    "features": {
+        "vision_frames_per_second": {"8": 20.0},
+        "best_batch": 8,
+        "features_frames_per_second": 18.0,
+        "share": 0.9,
+        "limit": 0.8,
+    },
+    "submission": {
+        "limit_seconds": 10.0,
+        "limit_mib": 300.0,
+        "figures": [{"name": "write", "rows": 1022655, "seconds": 1.0, "peak_mib": 78.0}],
+    },
+    "throughput": {
+        "backend": "openvino",
+        "contenders": {"ours": RAN, "CUDA": {"skipped": "no GPU"}},
+        "ratios": [{"name": "speed", "value": 4.0, "unit": "x real time", "limit": ">= 3.5"}],
+    },
+    "live": {
+        "seconds": 600.0,
+        "sent": 15000,
+        "lost": 0,
+        "p50_seconds": 0.4,
+        "p95_seconds": 0.6,
+        "max_seconds": 0.9,
+        "limits": {"p95_seconds": 1.0, "lost": 0},
+    },
+    "agreement": {
+        "figures": [
+            {
+                "clips": "real",
+                "variant": "int8",
+                "count": 9,
+                "steps": 4000,
+                "agreement": 0.99712,
+                "macro_f1_change": None,
+            }
+        ]
+    },
+    "outliers": {
+        "limit": 0.99,
+        "figures": [{"graph": "audio", "norms": 25, "calm": 0.999, "plain": 0.71, "default": 0.995}],
+    },
+    "fuzz": {
+        "files": {"cases": 1000, "outcomes": {"complete": 700, "error": 300}, "faults": []},
+        "bundles": {"cases": 50, "outcomes": {"error": 50}, "faults": []},
+    },
+    "arm64_wheels": {
+        "answers": [
+            {
+                "target": "JetPack 6",
+                "markers_of": "python3.10",
+                "wheels": [{"name": "av", "version": "17.1.0"}],
+            }
+        ]
+    },
+}
+SHOWN = {
+    "first_run": "| calibration | 12.34 s | < 2 |",
+    "training": "| 3 | 0.500 | 0.600 | 0.900 | 5.2 min |",
+    "real_material": "| face | 3 | 0.300 | 0.100 to 0.600 | 0.200 | 0.125 |",
+    "sound": "| untrained | 0.200 | 0.150 to 0.260 | 0.143 |",
+    "cpu_engines": "| vision | openvino int8 | 10.0 ms | 1600.0 | 3.50x | >= 3x |",
+    "export_full_size": "| calibration | 12.3 s | <= 900 |",
+    "features": "| share | 0.90 | >= 0.8 |",
+    "submission": "| write | 1,022,655 | 1.0 s | 78 MiB |",
+    "throughput": "| ours | 4.00 | 100.0 | - | 800 MiB |",
+    "throughput_ratios": "| speed | 4.00 x real time | >= 3.5 |",
+    "live": "| delay, 95th percentile | 0.60 s | <= 1 s |",
+    "agreement": "| int8 | 9 real | 4000 | 99.712% | - |",
+    "outliers": "| audio | 25 | 0.9990 | 0.7100 | 0.9950 |",
+    "fuzz": "| files | 1000 | 700 complete, 300 error | 0 |",
+    "arm64_wheels": "| JetPack 6 | python3.10 | av 17.1.0 |",
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_row(name: str) -> None:
+    source, table = tables.TABLES[name]
+    lines = table({"machine": MACHINE, **RESULTS[source]}).splitlines()
+    assert SHOWN[name] in lines
+    bars = {line.count("|") for line in lines if line.startswith("|")}
+    assert len(bars) == 1
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_committed_measurements_can_be_shown(name: str) -> None:
+    assert readme.body(name)
+
+
+def test_the_demo_bundle_has_a_row_for_each_variant() -> None:
+    variants = json.loads((readme.ROOT / tables.PARITY).read_text())["parity"]["variants"]
+    for variant in variants:
+        assert f"\n| {variant} | " in readme.body("parity")
+
+
+def test_a_page_is_filled_between_its_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readme, "RESULTS", tmp_path)
+    page = "before\n<!-- table:first_run -->\nold\n<!-- end -->\nbetween\n<!-- table:live -->\n<!-- end -->\n"
+    (tmp_path / "first_run.json").write_text(json.dumps({"machine": MACHINE, **RESULTS["first_run"]}))
+    filled = readme.filled(page)
+    assert "| calibration | 12.34 s | < 2 |" in filled
+    assert "old" not in filled
+    assert filled.endswith("between\n<!-- table:live -->\nNot measured yet.\n<!-- end -->\n")
+    assert readme.filled(filled) == filled
+
+
+def test_an_unknown_table_is_an_error() -> None:
+    with pytest.raises(click.ClickException, match="no table mood"):
+        readme.filled("<!-- table:mood -->\n<!-- end -->\n")
+
+
+@pytest.mark.parametrize("page", readme.PAGES, ids=lambda page: page.name)
+def test_marks_of_the_pages_are_whole(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    names = re.findall(r"^<!-- table:(\w+) -->$", text, re.M)
+    assert len(names) == text.count("<!-- table:") == len(re.findall(r"^<!-- end -->$", text, re.M))
+    assert set(names) <= tables.TABLES.keys()
+    assert [match["name"] for match in readme.BLOCK.finditer(text)] == names
