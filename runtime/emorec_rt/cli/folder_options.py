@@ -22,7 +22,8 @@ def _processes(ctx: click.Context, param: click.Parameter, value: str) -> int | 
     """A number, or ``None`` for ``auto``."""
     if value == "auto":
         return None
-    return int(click.IntRange(1, MOST_JOBS).convert(value, param, ctx))
+    count: int = click.IntRange(1, MOST_JOBS)(value, param, ctx)
+    return count
 
 
 _OPTIONS: Final = (
