@@ -232,7 +232,7 @@ def test_the_program_samples_long_recordings_and_goes_on(
     done = CliRunner().invoke(main, arguments)
     assert (done.exit_code, done.stdout) == (0, f"{out}\n"), done.output
     ranges = ranges_file.load(out)
-    assert (ranges.source, ranges.clips) == ("media", ("0.mp4", "1.mp4"))
+    assert (ranges.source, sorted(ranges.clips)) == ("media", ["0.mp4", "1.mp4"])
     assert 350 <= ranges.graphs["vision"].samples <= 420
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["ranges.json"]
 
