@@ -218,6 +218,41 @@ def arm64_wheels(result: Result) -> str:
     return f"{_table(['system', 'answered by', 'wheels'], rows)}\n\nResolved {result['machine']['date']}."
 
 
+def fast_modes(result: Result) -> str:
+    """Agreement, speed and frames encoded, by mode."""
+    head = ["clips", "mode", "rows", "same label", "speed", "frames encoded"]
+    rows = (
+        [
+            m["kind"],
+            m["mode"],
+            m["rows"],
+            f"{100 * m['agreement']:.1f} %",
+            f"{m['speed_ratio']:.2f}x",
+            f"{100 * m['encoded_share']:.0f} %",
+        ]
+        for m in result["modes"]
+    )
+    return _measured(head, rows, result, f"Bundle {result['bundle']}, {result['precision']}. ")
+
+
+def folders(result: Result) -> str:
+    """Calls on many files."""
+    head = ["call", "done", "failed", "skipped", "exit code", "time", "times real time"]
+    rows = (
+        [
+            c["name"],
+            c["done"],
+            c["failed"],
+            c["skipped"],
+            c["exit_code"],
+            f"{c['wall_seconds']:.1f} s",
+            f"{c['media_seconds'] / c['wall_seconds']:.1f}",
+        ]
+        for c in result["calls"]
+    )
+    return _measured(head, rows, result, f"{result['files']} files of {result['seconds_each']:g} s. ")
+
+
 TABLES: dict[str, tuple[str, Callable[[Result], str]]] = {
     "demo": ("first_run", demo),
     "first_run": ("first_run", first_run),
@@ -235,6 +270,8 @@ TABLES: dict[str, tuple[str, Callable[[Result], str]]] = {
     "live": ("live", live),
     "agreement": ("agreement", agreement),
     "outliers": ("outliers", outliers),
+    "fast_modes": ("fast_modes", fast_modes),
+    "folders": ("folders", folders),
     "fuzz": ("fuzz", fuzz),
     "arm64_wheels": ("arm64_wheels", arm64_wheels),
 }
