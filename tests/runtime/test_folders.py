@@ -13,6 +13,7 @@ from emorec_rt import recognizer as module
 from emorec_rt.bundle import open_bundle
 from emorec_rt.engines import open_engines
 from emorec_rt.engines.base import Engine, Tensors
+from emorec_rt.frame_encoding import Thinning
 from emorec_rt.recognizer import Done, Failed, Options, Recognizer, Row
 from folder_clips import write_clip
 
@@ -95,3 +96,31 @@ def test_logits_that_are_not_finite_fail_their_input_alone(
     assert "1.mkv: the model gave logits that are not finite" in str(failed[1].error)
     assert [event.source.stem for event in events if isinstance(event, Done)] == list("023456")
     assert {event.source.stem for event in events if isinstance(event, Row)} == set("023456")
+
+
+@pytest.mark.parametrize(
+    ("thinning", "most"), [(Thinning(vision_fps=5.0), 0.25), (Thinning(similar=20.0), 0.9)], ids=str
+)
+def test_fast_modes_keep_every_row_of_real_faces(media_root: Path, thinning: Thinning, most: float) -> None:
+    clip = media_root / "faces" / "grid" / "lrwp9a.mpg"
+    exact = Recognizer(open_bundle(), Options(backend="onnxruntime"))
+    fast = Recognizer(open_bundle(), Options(backend="onnxruntime", thinning=thinning))
+    slow_rows, fast_rows = list(exact.stream(clip)), list(fast.stream(clip))
+    assert [(p.index, p.time_seconds, p.face, p.box) for p in fast_rows] == [
+        (p.index, p.time_seconds, p.face, p.box) for p in slow_rows
+    ]
+    assert 0 < fast.frames_encoded <= most * exact.frames_encoded
+    assert exact.frames_encoded == sum(p.face for p in slow_rows)
+
+
+def test_folders_of_real_media_give_the_rows_of_single_files(media_root: Path) -> None:
+    clips = sorted((media_root / "faces" / "grid").glob("*.mpg"))[:2]
+    loaded = Recognizer(open_bundle(), Options(backend="onnxruntime", faces="off"))
+    together = [(e.source, e.prediction) for e in loaded.run(clips) if isinstance(e, Row)]
+    for clip in clips:
+        alone = list(Recognizer(open_bundle(), Options(backend="onnxruntime", faces="off")).stream(clip))
+        mine = [prediction for source, prediction in together if source == clip]
+        assert [p.time_seconds for p in mine] == [p.time_seconds for p in alone]
+        np.testing.assert_allclose(
+            [p.probabilities for p in mine], [p.probabilities for p in alone], atol=1e-4
+        )
