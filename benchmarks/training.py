@@ -56,9 +56,10 @@ def main(seeds: tuple[int, ...]) -> None:
 def _measure(seed: int) -> bool:
     run = train(seed)
     scores = ", ".join(f"{mode} {value:.3f}" for mode, value in run["macro_f1"].items())
+    verdict = "ok" if holds(run) else "MISSED"
     click.echo(
         f"seed {seed}: {run['minutes']:.1f} min (limit {MINUTES_LIMIT:.0f}); macro F1 {scores} "
-        f"(both >= {BOTH_LIMIT}); lead {run['lead']:.3f} (>= {LEAD_LIMIT}): {'ok' if holds(run) else 'MISSED'}"
+        f"(both >= {BOTH_LIMIT}); lead {run['lead']:.3f} (>= {LEAD_LIMIT}): {verdict}"
     )
     others = [other for other in _measured() if other["seed"] != seed]
     click.echo(f"saved {save('training', {'runs': sorted([*others, run], key=lambda run: run['seed'])})}")
