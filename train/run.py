@@ -23,14 +23,22 @@ from pathlib import Path
 import click
 import msgspec
 
-from emorec_train.options import data_options, data_request, encoder_options, exits, path_option
-from emorec_train.presets import PRESETS, Preset
+from emorec_train.options import (
+    chosen_preset,
+    data_options,
+    data_request,
+    encoder_options,
+    exits,
+    path_option,
+    preset_options,
+)
+from emorec_train.presets import Preset, preset_name
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @click.command(help=(__doc__ or "").split("\n", 1)[0])
-@click.option("--preset", type=click.Choice(sorted(PRESETS)), default="demo", show_default=True)
+@preset_options("demo")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights, order and augmentation.")
 @click.option(
     "--out",
@@ -56,6 +64,7 @@ ROOT = Path(__file__).resolve().parent.parent
 @exits
 def main(
     preset: str,
+    changes: tuple[str, ...],
     seed: int,
     out: Path | None,
     clips: int | None,
@@ -82,9 +91,9 @@ def main(
     cores = len(os.sched_getaffinity(0))
     torch.set_num_threads(cores)
     run = Run(
-        preset=_scaled(PRESETS[preset], clips, effort),
+        preset=_scaled(chosen_preset(preset, changes), clips, effort),
         seed=seed,
-        out=out or ROOT / "runs" / preset,
+        out=out or ROOT / "runs" / preset_name(preset),
         workers=workers or cores,
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         encoders=EncoderChoice(vision, audio, not random_encoders, offline),
