@@ -8,6 +8,11 @@ The reference's frozen encoders under a fusion for your own data::
 
     python train/run.py --preset reference --data ravdess:/data/ravdess --cache cache/ravdess
 
+The same with a setting of your own, in two processes, going on where it was stopped::
+
+    torchrun --nproc-per-node 2 train/run.py --preset reference --data ravdess:/data/ravdess \\
+        --cache cache/ravdess --set fusion.epochs=30 --resume
+
 The reference at full size (downloads CLIP and wav2vec 2.0 on first use)::
 
     python train/run.py --preset reference --out runs/reference
@@ -61,6 +66,15 @@ ROOT = Path(__file__).resolve().parent.parent
 @encoder_options
 @data_options
 @path_option("--cache", help="Keep the features of frozen encoders here, see train/cache.py.")
+@click.option("--resume", is_flag=True, help="Go on with a run of the same call that was stopped.")
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="Where the fusion is trained.",
+)
+@path_option("--tensorboard", help="Write curves for TensorBoard here.")
 @exits
 def main(
     preset: str,
@@ -78,6 +92,9 @@ def main(
     labels: str | None,
     speaker_pattern: str | None,
     cache: Path | None,
+    resume: bool,
+    device: str,
+    tensorboard: Path | None,
 ) -> None:
     """Train, print test scores, exit 0; 2 when the call or a setting is wrong, 1 for any other failure."""
     # Worker processes import this file too; they do without torch.
@@ -99,9 +116,13 @@ def main(
         encoders=EncoderChoice(vision, audio, not random_encoders, offline),
         data=data_request(data, labels, speaker_pattern),
         cache=cache,
+        resume=resume,
+        device=device,
+        tensorboard=tensorboard,
     )
     train(run)
-    click.echo(run.out)
+    if os.environ.get("RANK", "0") == "0":
+        click.echo(run.out)
 
 
 def _scaled(preset: Preset, clips: int | None, effort: float) -> Preset:

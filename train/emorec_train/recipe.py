@@ -12,21 +12,28 @@ import msgspec
 import torch
 from torch import Tensor
 
+from emorec_rt.errors import UsageError
+from emorec_train.board import open_board
 from emorec_train.clips import Split
 from emorec_train.dataset_clips import DATA_KEY, DataRequest
 from emorec_train.evaluate import evaluate
 from emorec_train.features import ClipWindows
-from emorec_train.fit import Fitted, fit_fusion, with_mode
+from emorec_train.fit import Around, Fitted, fit_fusion, with_mode
 from emorec_train.metrics import Scores, table
 from emorec_train.model.build import Models, build_models
-from emorec_train.model.checkpoint import TrainingRecord, save_checkpoint
+from emorec_train.model.checkpoint import FILE_NAME, TrainingRecord, save_checkpoint
 from emorec_train.model.config import Mode
 from emorec_train.model.text import frozen_prototypes
 from emorec_train.presets import Preset
+from emorec_train.processes import Processes, joined
 from emorec_train.progress import Stopwatch, say
 from emorec_train.stages import SPLITS, EncoderChoice, choose_encoders, make_windows, open_source
+from emorec_train.state import log_csv, write_whole
 
 ABLATIONS: tuple[Mode, ...] = ("visual", "audio")
+LOG_FILE = "log.csv"
+"""Every epoch's loss, learning rate and validation scores, in the checkpoint's folder."""
+
 _LIBRARIES = ("torch", "open_clip_torch", "transformers", "numpy", "opencv-python-headless")
 
 
@@ -43,6 +50,9 @@ class Run:
         encoders: Which encoders, and whether their weights are loaded.
         data: Data sets to train on; ``None`` takes generated clips.
         cache: Folder for the features of frozen encoders; ``None`` makes them anew.
+        resume: Go on with a run that was stopped, see ``state_folder``.
+        device: Where the fusion is trained: ``cpu`` or ``cuda``.
+        tensorboard: Folder for TensorBoard; ``None`` writes none.
     """
 
     preset: Preset
@@ -53,6 +63,14 @@ class Run:
     encoders: EncoderChoice
     data: DataRequest | None = None
     cache: Path | None = None
+    resume: bool = False
+    device: str = "cpu"
+    tensorboard: Path | None = None
+
+
+def state_folder(out: Path) -> Path:
+    """Where a run keeps what ``--resume`` goes on from, until its checkpoint is written."""
+    return out.with_name(out.name + ".state")
 
 
 def train(run: Run) -> dict[Mode, Scores]:
@@ -65,18 +83,45 @@ def train(run: Run) -> dict[Mode, Scores]:
     Raises:
         EmorecError: Something is wrong with the settings, the weights or the output folder.
     """
+    state = state_folder(run.out)
+    if run.resume and not state.exists() and (run.out / FILE_NAME).is_file():
+        say(f"{run.out} is complete: there is nothing to go on with")
+        return {}
     torch.manual_seed(run.seed)
     watch = Stopwatch()
     preset = choose_encoders(run.preset, run.encoders)
-    source, preset = open_source(preset, run.data, workers=run.workers, cache=run.cache)
-    run = replace(run, preset=preset)
-    models = build_models(preset.model, pretrained=run.encoders.pretrained, offline=run.encoders.offline)
-    windows = make_windows(source, preset, models, watch, seed=run.seed, workers=run.workers, cache=run.cache)
-    prototypes = None
-    if models.text is not None:
-        prototypes = frozen_prototypes(models.text, preset.model.labels)
-    with watch.stage("fusion"):
-        fitted = _fit_modes(run, windows, prototypes)
+    with joined(run.device) as processes:
+        if processes.count > 1 and run.cache is None:
+            raise UsageError("several processes train from a cache: give --cache, with frozen encoders")
+        with processes.in_turn():
+            source, preset = open_source(preset, run.data, workers=run.workers, cache=run.cache)
+            run = replace(run, preset=preset)
+            models = build_models(
+                preset.model, pretrained=run.encoders.pretrained, offline=run.encoders.offline
+            )
+            windows = make_windows(
+                source, preset, models, watch, seed=run.seed, workers=run.workers, cache=run.cache
+            )
+        prototypes = None
+        if models.text is not None:
+            prototypes = frozen_prototypes(models.text, preset.model.labels)
+        with watch.stage("fusion"):
+            fitted = _fit_modes(run, windows, prototypes, processes)
+        if not processes.leads:
+            return {}
+    return _finish(run, models, windows, fitted, prototypes, watch)
+
+
+def _finish(
+    run: Run,
+    models: Models,
+    windows: dict[Split, list[ClipWindows]],
+    fitted: dict[Mode, Fitted],
+    prototypes: Tensor | None,
+    watch: Stopwatch,
+) -> dict[Mode, Scores]:
+    """Score, and write the checkpoint."""
+    preset = run.preset
     scored: Split = "test" if windows["test"] else "validation"
     scores = {
         mode: evaluate(fit.fusion, windows[scored], preset.model.labels) for mode, fit in fitted.items()
@@ -84,27 +129,40 @@ def train(run: Run) -> dict[Mode, Scores]:
     clips = {str(split): [clip.clip_id for clip in windows[split]] for split in SPLITS}
     metrics = _metrics(fitted, scores, watch)
     _save(run, models, fitted[preset.model.fusion.mode], prototypes, clips, metrics)
+    write_whole(run.out / LOG_FILE, log_csv([row for fit in fitted.values() for row in fit.epochs]))
+    _forget(state_folder(run.out))
     say(table({f"{mode} ({scored})": value for mode, value in scores.items()}))
     say(f"seconds: {watch.seconds}")
     return scores
 
 
 def _fit_modes(
-    run: Run, windows: dict[Split, list[ClipWindows]], prototypes: Tensor | None
+    run: Run, windows: dict[Split, list[ClipWindows]], prototypes: Tensor | None, processes: Processes
 ) -> dict[Mode, Fitted]:
-    preset = run.preset
-    modes = dict.fromkeys((*ABLATIONS, preset.model.fusion.mode))
-    return {
-        mode: fit_fusion(
-            with_mode(preset.model, mode),
-            preset.fusion,
-            windows["train"],
-            windows["validation"],
-            prototypes,
-            run.seed,
-        )
-        for mode in modes
-    }
+    preset, folder = run.preset, state_folder(run.out)
+    if not run.resume and processes.leads:
+        _forget(folder)
+    fitted: dict[Mode, Fitted] = {}
+    with open_board(run.tensorboard if processes.leads else None) as board:
+        for mode in dict.fromkeys((*ABLATIONS, preset.model.fusion.mode)):
+            fitted[mode] = fit_fusion(
+                with_mode(preset.model, mode),
+                preset.fusion,
+                windows["train"],
+                windows["validation"],
+                prototypes,
+                run.seed,
+                Around(processes, folder / f"{mode}.safetensors", run.resume, board),
+            )
+    return fitted
+
+
+def _forget(folder: Path) -> None:
+    """Remove the state of a run, and nothing else that may lie in the folder."""
+    for file in [*folder.glob("*.safetensors"), *folder.glob("*.csv")]:
+        file.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _metrics(fitted: dict[Mode, Fitted], scores: dict[Mode, Scores], watch: Stopwatch) -> dict[str, Any]:
