@@ -8,10 +8,13 @@ The reference's frozen encoders under a fusion for your own data::
 
     python train/run.py --preset reference --data ravdess:/data/ravdess --cache cache/ravdess
 
-The same with a setting of your own, in two processes, going on where it was stopped::
+A setting of your own, and going on where that was stopped::
 
-    torchrun --nproc-per-node 2 train/run.py --preset reference --data ravdess:/data/ravdess \\
-        --cache cache/ravdess --set fusion.epochs=30 --resume
+    python train/run.py --set fusion.epochs=30 --resume
+
+Two processes, from a cache that is filled::
+
+    torchrun --nproc-per-node 2 train/run.py --preset reference --data ravdess:/data/ravdess --cache CACHE
 
 The reference at full size (downloads CLIP and wav2vec 2.0 on first use)::
 

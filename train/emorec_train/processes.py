@@ -10,12 +10,17 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from emorec_rt.errors import UsageError
+
+LONGEST_WAIT: Final = timedelta(days=1)
+"""While process 0 fills a cache the others wait; if one fails, torchrun ends them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ def joined(device: str) -> Iterator[Processes]:
         return
     if place is not None:
         torch.cuda.set_device(place)
-    dist.init_process_group("gloo" if place is None else "nccl")
+    dist.init_process_group("gloo" if place is None else "nccl", timeout=LONGEST_WAIT)
     try:
         yield Processes(dist.get_rank(), dist.get_world_size(), place or torch.device("cpu"))
     finally:

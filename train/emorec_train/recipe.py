@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -87,12 +88,12 @@ def train(run: Run) -> dict[Mode, Scores]:
     if run.resume and not state.exists() and (run.out / FILE_NAME).is_file():
         say(f"{run.out} is complete: there is nothing to go on with")
         return {}
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and run.cache is None:
+        raise UsageError("several processes train from a cache: give --cache, with frozen encoders")
     torch.manual_seed(run.seed)
     watch = Stopwatch()
     preset = choose_encoders(run.preset, run.encoders)
     with joined(run.device) as processes:
-        if processes.count > 1 and run.cache is None:
-            raise UsageError("several processes train from a cache: give --cache, with frozen encoders")
         with processes.in_turn():
             source, preset = open_source(preset, run.data, workers=run.workers, cache=run.cache)
             run = replace(run, preset=preset)
