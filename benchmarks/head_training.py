@@ -49,7 +49,8 @@ def stored_clips(folder: Path, windows: int) -> list[ClipWindows]:
 
 def _stored(path: Path, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
     np.save(path, rng.standard_normal(shape, dtype=np.float32))
-    return np.load(path, mmap_mode="r")
+    stored: np.ndarray[Any, Any] = np.load(path, mmap_mode="r")
+    return stored
 
 
 def measure(steps: int) -> dict[str, Any]:
@@ -61,12 +62,11 @@ def measure(steps: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="emorec-head-") as scratch:
         windows = stack_windows(stored_clips(Path(scratch), BATCH * (steps + 1)))
         fit = Fit(preset.model, settings, windows, prototypes, 0, Processes())
-        fit.fusion.train()
-        first, *rest = torch.randperm(len(windows)).split(BATCH)
-        fit.step(first)
+        first, *rest = torch.split(torch.randperm(len(windows)), BATCH)
+        fit.step([first])
         started = time.perf_counter()
         for index in rest:
-            fit.step(index)
+            fit.step([index])
         seconds = time.perf_counter() - started
     return {
         "threads": THREADS,

@@ -41,7 +41,10 @@ TAIL_SECONDS: Final = 3.0
 """Sent after the measured frames, so that the last of these, too, are read while the stream goes on."""
 
 LISTEN_SECONDS: Final = 60.0
-END_SECONDS: Final = 60.0
+LEAVE_SECONDS: Final = 60.0
+END_SECONDS: Final = 20.0
+"""Less than the program waits for a sender to come back."""
+
 QUICK_MINUTES: Final = 0.2
 SAME_TIME_SECONDS: Final = 0.002
 
@@ -89,6 +92,12 @@ class Received:
         thread.start()
         return thread
 
+    def wait_for(self, frame: int) -> None:
+        """Wait until a row of this frame or a later one has come, or for ``END_SECONDS`` without."""
+        until = time.monotonic() + END_SECONDS
+        while time.monotonic() < until and not any(row["frame"] >= frame for _, row in self.rows[-1:]):
+            time.sleep(0.05)
+
     def _read(self, lines: IO[str]) -> None:
         for line in lines:
             self.rows.append((time.monotonic(), json.loads(line)))
@@ -127,10 +136,11 @@ def run(clip: Path, seconds: float, arguments: Sequence[str]) -> tuple[Delays, s
         stack.callback(program.kill)
         assert program.stdout is not None  # noqa: S101 - it was asked for
         reader = received.follow(program.stdout)
-        told, _ = sender.communicate(timeout=seconds + TAIL_SECONDS + END_SECONDS)
+        told, _ = sender.communicate(timeout=seconds + TAIL_SECONDS + LISTEN_SECONDS)
+        received.wait_for(round(seconds * FPS) - 1)
         program.send_signal(signal.SIGINT)
-        status = program.wait(END_SECONDS)
-        reader.join(END_SECONDS)
+        status = program.wait(LEAVE_SECONDS)
+        reader.join(LEAVE_SECONDS)
         said.seek(0)
         complaints = said.read().strip()
     if status:

@@ -38,7 +38,7 @@ def report(truth: list[str], answers: list[str]) -> dict[str, Any]:
         "clips": len(truth),
         "classes": len(set(truth)),
         "accuracy": correct / len(truth),
-        "interval": [interval.low, interval.high],
+        "interval": [float(interval.low), float(interval.high)],
         "unweighted_recall": float(recall_score(truth, answers, labels=sorted(set(truth)), average="macro")),
         "chance": 1 / len(set(truth)),
     }

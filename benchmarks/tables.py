@@ -34,6 +34,15 @@ def training(result: Result) -> str:
     return f"{table}\n\nMacro F1 on held-out generated clips. {_machine(result)}"
 
 
+def ablation(result: Result) -> str:
+    """What each part of the model is worth, and what follows from it."""
+    rows = ([name, f"{row['mean']:.3f}", f"{row['std']:.3f}"] for name, row in result["rows"].items())
+    head = f"macro F1, {result['split']} clips, {len(result['seeds'])} seeds"
+    table = _table([head, "mean", "standard deviation"], rows)
+    verdicts = "\n".join(f"- {verdict}" for verdict in result["verdicts"])
+    return f"{table}\n\n{verdicts}\n\nBy `{result['command']}`."
+
+
 def real_material(result: Result) -> str:
     """Accuracy with its interval."""
     head = ["material", "clips", "accuracy", "95 % interval", "unweighted recall", "chance"]
@@ -124,6 +133,13 @@ def features(result: Result) -> str:
     return _measured(["full size, random weights", "measured", "limit"], rows, result)
 
 
+def head_training(result: Result) -> str:
+    """Training the fusion from cached features."""
+    name = f"reference's fusion, batch {result['batch']}, {result['threads']} threads"
+    rows = [[name, f"{result['windows_per_second']:.1f} windows/s", f">= {result['limit']:g}"]]
+    return _measured(["features of random content", "measured", "limit"], rows, result)
+
+
 def submission(result: Result) -> str:
     """Writing and checking a submission."""
     rows = (
@@ -209,22 +225,61 @@ def arm64_wheels(result: Result) -> str:
     return f"{_table(['system', 'answered by', 'wheels'], rows)}\n\nResolved {result['machine']['date']}."
 
 
+def fast_modes(result: Result) -> str:
+    """Agreement, speed and frames encoded, by mode."""
+    head = ["clips", "mode", "rows", "same label", "speed", "frames encoded"]
+    rows = (
+        [
+            m["kind"],
+            m["mode"],
+            m["rows"],
+            f"{100 * m['agreement']:.1f} %",
+            f"{m['speed_ratio']:.2f}x",
+            f"{100 * m['encoded_share']:.0f} %",
+        ]
+        for m in result["modes"]
+    )
+    return _measured(head, rows, result, f"Bundle {result['bundle']}, {result['precision']}. ")
+
+
+def folders(result: Result) -> str:
+    """Calls on many files."""
+    head = ["call", "done", "failed", "skipped", "exit code", "time", "times real time"]
+    rows = (
+        [
+            c["name"],
+            c["done"],
+            c["failed"],
+            c["skipped"],
+            c["exit_code"],
+            f"{c['wall_seconds']:.1f} s",
+            f"{c['media_seconds'] / c['wall_seconds']:.1f}",
+        ]
+        for c in result["calls"]
+    )
+    return _measured(head, rows, result, f"{result['files']} files of {result['seconds_each']:g} s. ")
+
+
 TABLES: dict[str, tuple[str, Callable[[Result], str]]] = {
     "demo": ("first_run", demo),
     "first_run": ("first_run", first_run),
     "training": ("training", training),
+    "ablation": ("ablation", ablation),
     "real_material": ("real_material", real_material),
     "sound": ("sound", sound),
     "parity": (PARITY, parity),
     "cpu_engines": ("cpu_engines", cpu_engines),
     "export_full_size": ("export_full_size", export_full_size),
     "features": ("features", features),
+    "head_training": ("head_training", head_training),
     "submission": ("submission", submission),
     "throughput": ("throughput", throughput),
     "throughput_ratios": ("throughput", throughput_ratios),
     "live": ("live", live),
     "agreement": ("agreement", agreement),
     "outliers": ("outliers", outliers),
+    "fast_modes": ("fast_modes", fast_modes),
+    "folders": ("folders", folders),
     "fuzz": ("fuzz", fuzz),
     "arm64_wheels": ("arm64_wheels", arm64_wheels),
 }

@@ -25,7 +25,8 @@ camera=""
 
 packages=(
   python3-venv python3-libnvinfer python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
-  gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good v4l-utils
+  gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
+  gstreamer1.0-libav v4l-utils
 )
 
 usage() { sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
@@ -222,7 +223,7 @@ main() {
   if [[ -n "$camera" ]]; then
     install_camera
   fi
-  "$dry_run" || say "done: source $prefix/venv/bin/activate"
+  "$dry_run" || say "done: source $prefix/venv/bin/activate; emorec-rt doctor shows what is there"
 }
 
 main "$@"

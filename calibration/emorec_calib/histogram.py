@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 BINS: Final = 8192
 """Both signs together; an even number, so that no bin straddles zero."""
 
+SMALLEST_REACH: Final = BINS * float(np.finfo(np.float32).tiny)
+"""Below, the bins' edges are no numbers apart in float32."""
+
 
 class Histogram:
     """Counts of values in equal bins from ``-reach`` to ``reach``.
@@ -59,10 +62,10 @@ class Histogram:
         self.reach, self.low, self.high = state["edges"].tolist()
 
     def _grow(self, needed: float) -> None:
+        if needed == 0.0:
+            return  # np.histogram puts zeros into the middle, also of a reach that is 0
         if self.reach == 0.0:
-            self.reach = needed
-        if self.reach == 0.0:
-            return  # only zeros so far: np.histogram puts them into the middle
+            self.reach = max(needed, SMALLEST_REACH)
         while self.reach < needed:
             merged = self.counts.reshape(-1, 2).sum(axis=1)
             margin = np.zeros(BINS // 4, np.int64)

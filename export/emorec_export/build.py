@@ -117,6 +117,7 @@ def build(checkpoint: Checkpoint, request: Request, console: Console) -> Manifes
             name=request.name,
             labels=checkpoint.config.labels,
             preprocessing=checkpoint.config.preprocessing,
+            decoding=checkpoint.decoding,
             notice=request.notice,
             provenance=provenance(checkpoint, request.command, ranges),
             report=report,

@@ -91,6 +91,7 @@ def write_manifest(
     notice: str,
     provenance: dict[str, Any],
     report: Report,
+    decoding: Decoding = Decoding(),  # noqa: B008 - frozen
 ) -> Manifest:
     """Describe the files of a bundle in its ``manifest.json``.
 
@@ -110,7 +111,7 @@ def write_manifest(
         name=name,
         labels=labels,
         preprocessing=preprocessing,
-        decoding=Decoding(),
+        decoding=decoding,
         graphs=graphs,
         notice=notice,
         provenance=provenance,

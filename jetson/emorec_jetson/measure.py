@@ -97,9 +97,9 @@ def run_program(video: Path, options: Sequence[str] = ()) -> Speed:
     Raises:
         JetsonError: It is missing, fails, or prints no report.
     """
-    # Beside this Python first: sudo looks on a PATH of its own.
-    beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    program = shutil.which("emorec-rt", path=beside)
+    # Beside this Python too: sudo looks on a PATH of its own.
+    folders = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{Path(sys.executable).parent}"
+    program = shutil.which("emorec-rt", path=folders)
     if program is None:
         raise ToolMissingError("emorec-rt", "activate the environment that jetson/setup.sh made")
     command = [program, "bench", str(video), "--json", *options]

@@ -25,16 +25,21 @@ class Batcher:
     which items were submitted. Nothing runs in the background: a call that fills the batch runs it.
 
     Where a batch doesn't fit into the engine's memory, it is halved, from then on for all that follow.
+
+    Attributes:
+        submitted: Items added so far.
     """
 
     def __init__(self, engine: Engine, batch_size: int) -> None:
         self._engine = engine
         self._batch_size = batch_size
+        self.submitted = 0
         self._waiting: list[tuple[Item, Callable[[Item], None]]] = []
 
     def submit(self, item: Item, done: Callable[[Item], None]) -> None:
         """Add an item; ``done`` gets its outputs once its batch has run."""
         self._waiting.append((item, done))
+        self.submitted += 1
         if len(self._waiting) >= self._batch_size:
             self.flush()
 

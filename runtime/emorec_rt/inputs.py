@@ -3,36 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from emorec_rt.errors import UsageError
-from emorec_rt.sources import is_address, is_picture_folder, output_stem
+from emorec_rt.selection import Found, select
+from emorec_rt.sources import masked
 from emorec_rt.writers import FORMATS, STDOUT, format_of
-
-MEDIA_SUFFIXES: Final = frozenset(
-    {
-        *(
-            ".3gp",
-            ".avi",
-            ".flv",
-            ".m4v",
-            ".mkv",
-            ".mov",
-            ".mp4",
-            ".mpeg",
-            ".mpg",
-            ".mts",
-            ".ts",
-            ".webm",
-            ".wmv",
-        ),
-        *(".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"),
-    }
-)
-"""What counts as media inside a folder; a file that is named outright may have any suffix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +40,22 @@ class Job:
 
 
 def plan(
-    paths: Sequence[Path], outs: Sequence[Path], out_dir: Path | None, format_names: Sequence[str]
+    paths: Sequence[Path],
+    outs: Sequence[Path],
+    out_dir: Path | None,
+    format_names: Sequence[str],
+    lists: Sequence[Path] = (),
+    note: Callable[[str], None] = lambda _: None,
 ) -> list[Job]:
     """Match inputs with outputs.
 
     Args:
-        paths: Files and folders, in the user's order; folders are searched, in sorted order.
+        paths: Files, folders, patterns, lists and addresses, in the user's order; see ``select``.
         outs: Targets of a single input, among them at most one ``-``.
         out_dir: Folder for the targets of each input, named after it.
         format_names: Formats in the folder, or the format of a single target whatever its suffix says.
+        lists: Files that list further inputs.
+        note: Called with what to tell about the inputs, a line each.
 
     Raises:
         UsageError: Nothing to do, or outputs that don't fit the inputs.
@@ -80,13 +65,15 @@ def plan(
     for name in format_names:
         if name not in FORMATS:
             raise UsageError(f"unknown format {name}; there are {', '.join(FORMATS)}")
-    sources = _expand(paths)
+    sources = select(paths, lists, note)
+    if not sources:
+        raise UsageError("no input; name a file, a folder, a pattern, a list, a stream or a camera")
     if out_dir is not None:
         jobs = _into_folder(sources, out_dir, tuple(dict.fromkeys(format_names)) or ("csv",))
     else:
         outputs = _outputs(outs or [STDOUT], format_names)
         _check_many(outputs, len(sources))
-        jobs = [Job(source, outputs) for source, _ in sources]
+        jobs = [Job(source, outputs) for source in (found.source for found in sources)]
     _refuse_overwriting(jobs)
     return jobs
 
@@ -119,43 +106,27 @@ def _refuse_overwriting(jobs: Sequence[Job]) -> None:
                 raise UsageError(f"{output.target} is an input; write the result somewhere else")
 
 
-def _expand(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """Each file, and its path relative to the folder it was found in."""
-    sources: dict[Path, Path] = {}
-    for path in paths:
-        if is_address(path):
-            sources[path] = Path(output_stem(path))
-        elif is_picture_folder(path):
-            sources[path] = Path(path.name)
-        elif path.is_dir():
-            found = _media_in(path)
-            if not found:
-                raise UsageError(f"{path}: no media file in this folder")
-            sources.update({file: file.relative_to(path) for file in found})
-        else:
-            sources[path] = Path(path.name)
-    return list(sources.items())
-
-
-def _media_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if _is_media(path))
-
-
-def _is_media(path: Path) -> bool:
-    result = any(format_.tag and path.stem.endswith(format_.tag) for format_ in FORMATS.values())
-    return path.suffix.lower() in MEDIA_SUFFIXES and path.is_file() and not result
-
-
-def _into_folder(sources: list[tuple[Path, Path]], out_dir: Path, format_names: tuple[str, ...]) -> list[Job]:
-    stems = Counter(relative.with_suffix("") for _, relative in sources)
+def _into_folder(found: list[Found], out_dir: Path, format_names: tuple[str, ...]) -> list[Job]:
+    stems = Counter(item.relative.with_suffix("") for item in found)
     jobs = []
-    for source, relative in sources:
+    for item in found:
         # a.mp4 and a.wav side by side keep their suffixes, so that neither replaces the other's result
-        name = relative.stem if stems[relative.with_suffix("")] == 1 else relative.name
-        folder = out_dir / relative.parent
+        alone = stems[item.relative.with_suffix("")] == 1
+        name = item.relative.stem if alone else item.relative.name
+        folder = out_dir / item.relative.parent
         outputs = (Output(folder / f"{name}{FORMATS[f].tag}.{f}", f) for f in format_names)
-        jobs.append(Job(source, tuple(outputs)))
-    targets = [output.target for job in jobs for output in job.outputs]
-    if len(set(targets)) < len(targets):
-        raise UsageError("two inputs have the same name; run them into different folders")
+        jobs.append(Job(item.source, tuple(outputs)))
+    _refuse_collisions(jobs)
     return jobs
+
+
+def _refuse_collisions(jobs: Sequence[Job]) -> None:
+    owners: dict[Path, Path] = {}
+    for job in jobs:
+        for output in job.outputs:
+            other = owners.setdefault(output.target, job.source)
+            if other != job.source:
+                raise UsageError(
+                    f"{masked(other)} and {masked(job.source)} have the same name, and would both be written "
+                    f"to {output.target}; name the folder above them, or a list beside it, to keep them apart"
+                )

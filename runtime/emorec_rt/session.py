@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from emorec_rt.account import Account, Outcome
 from emorec_rt.errors import EmorecError, MediaError
 from emorec_rt.inputs import Job, Output
 from emorec_rt.recognizer import Done, Event, Failed, Recognizer, Row, Started
@@ -24,46 +25,22 @@ RECOGNISED_SHARE: Final = 0.7
 
 
 @dataclass
-class Account:
-    """What came of a call.
-
-    Attributes:
-        inputs: Inputs that were run.
-        failed: Inputs that failed.
-        rows: Rows written.
-        media_seconds: Media time of the rows, first to last of each input.
-        wall_seconds: Time it took, engines already loaded.
-        reader_gone: Whoever read our standard output has closed it; what would have followed is missing.
-    """
-
-    inputs: int = 0
-    failed: int = 0
-    rows: int = 0
-    media_seconds: float = 0.0
-    wall_seconds: float = 0.0
-    reader_gone: bool = False
-
-    def summary(self) -> str:
-        """One line for a person."""
-        done = self.inputs - self.failed
-        speed = self.media_seconds / self.wall_seconds if self.wall_seconds > 0 else 0.0
-        failed = f", {self.failed} failed" if self.failed else ""
-        return (
-            f"{done} of {self.inputs} input{'s' * (self.inputs != 1)} done{failed}: {self.rows} rows, "
-            f"{self.media_seconds:.1f} s of media in {self.wall_seconds:.1f} s ({speed:.1f}x real time)"
-        )
-
-
-@dataclass
 class _Open:
     """An input whose rows are being written."""
 
     job: Job
     writers: list[tuple[Output, Writer]]
     recognised_share: float
+    begun_seconds: float = field(default_factory=time.perf_counter)
+    rows: int = 0
     duration_seconds: float | None = None
     first_seconds: float | None = None
     last_seconds: float = 0.0
+
+    @property
+    def media_seconds(self) -> float:
+        """Media time of its rows, first to last."""
+        return 0.0 if self.first_seconds is None else self.last_seconds - self.first_seconds
 
     def drop(self, output: Output) -> None:
         """Give up one result; the others go on."""
@@ -86,6 +63,7 @@ class Session:
         complain: Called with a line for each input or output that failed or was damaged.
         progress: Called with how many of ``BAR_STEPS`` an input has come on.
         min_segment_seconds: Shortest subtitle.
+        settled: Called with what came of an input once that is known, in the order in which inputs end.
     """
 
     recognizer: Recognizer
@@ -93,9 +71,10 @@ class Session:
     complain: Callable[[str], None]
     progress: Callable[[int], None] = lambda _: None
     min_segment_seconds: float = MIN_SEGMENT_SECONDS
+    settled: Callable[[Job, Outcome], None] = lambda _job, _outcome: None
     account: Account = field(default_factory=Account)
     _open: dict[Path, _Open] = field(default_factory=dict)
-    _failed: set[Path] = field(default_factory=set)
+    _causes: dict[Path, str] = field(default_factory=dict)
     _stdout_lost: bool = False
     _begun: set[Path] = field(default_factory=set)
     _shown: int = 0
@@ -114,7 +93,6 @@ class Session:
                 self._handle(event)
                 if self._nothing_left():
                     break  # what the recogniser may still do is for nobody
-        self.account.failed = len(self._failed)
         self.account.wall_seconds = time.perf_counter() - started
         return self.account
 
@@ -129,7 +107,7 @@ class Session:
                 self._open[job.source] = entry
                 yield job.source
             else:
-                self._show(job, 1.0)
+                self._settle(entry)
 
     def _nothing_left(self) -> bool:
         """Whether all results are there or lost; inputs that are yet to come count too."""
@@ -138,9 +116,15 @@ class Session:
         if self._stdout_lost:
             later = [job for job in self.jobs if job.source not in self._begun]
             if all(output.target == STDOUT for job in later for output in job.outputs):
-                self._failed.update(job.source for job in later if not self.account.reader_gone)
+                if not self.account.reader_gone:
+                    self._give_up(later)
                 return True
         return len(self._begun) == len(self.jobs)
+
+    def _give_up(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._causes[job.source] = "standard output takes no more"
+            self._settle(_Open(job, [], 1.0))
 
     def _open_writer(self, entry: _Open, output: Output) -> None:
         target = Target(
@@ -166,7 +150,7 @@ class Session:
             self._fail(entry, event)
         if not entry.writers:
             self._open.pop(event.source, None)
-            self._show(entry.job, 1.0)
+            self._settle(entry)
 
     def _write(self, entry: _Open, event: Row) -> None:
         for output, writer in list(entry.writers):
@@ -175,7 +159,7 @@ class Session:
         if entry.first_seconds is None:
             entry.first_seconds = time_seconds
         entry.last_seconds = time_seconds
-        self.account.rows += 1
+        entry.rows += 1
         if entry.duration_seconds:
             share = (time_seconds - entry.first_seconds) / entry.duration_seconds
             self._show(entry.job, entry.recognised_share * min(max(share, 0.0), 1.0))
@@ -186,36 +170,52 @@ class Session:
         for output, writer in sorted(entry.writers, key=lambda pair: FORMATS[pair[0].format].rereads):
             self._attempt(entry, output, writer.commit)
         entry.writers.clear()
-        if entry.first_seconds is not None:
-            self.account.media_seconds += entry.last_seconds - entry.first_seconds
         for warning in event.warnings:
             self.complain(f"warning: {masked(entry.job.source)}: {warning}")
 
     def _fail(self, entry: _Open, event: Failed) -> None:
         for output, _ in list(entry.writers):
             entry.drop(output)
-        self._failed.add(event.source)
+        self._fault(event.source, str(event.error))
         self.complain(f"error: {event.error}")
+
+    def _fault(self, source: Path, cause: str) -> None:
+        self._causes.setdefault(source, cause)
+
+    def _settle(self, entry: _Open) -> None:
+        """Note what came of an input of which nothing more will come."""
+        self._show(entry.job, 1.0)
+        cause = self._causes.get(entry.job.source)
+        outcome = Outcome(
+            entry.job.source,
+            "done" if cause is None else "failed",
+            entry.rows,
+            entry.media_seconds,
+            time.perf_counter() - entry.begun_seconds,
+            cause or "",
+        )
+        self.account.outcomes.append(outcome)
+        self.settled(entry.job, outcome)
 
     def _attempt(self, entry: _Open, output: Output, action: Callable[[], None]) -> None:
         """Do something for one output; if that fails, say so and drop the output."""
         on_stdout = output.target == STDOUT
         if on_stdout and self._stdout_lost:
-            self._drop(entry, output)
+            self._drop(entry, output, "standard output takes no more")
             return
         try:
             action()
         except EmorecError as error:
             self._stdout_lost |= on_stdout
             self.account.reader_gone |= isinstance(error, ReaderGoneError)
-            self._drop(entry, output)
+            self._drop(entry, output, _named(output, error))
             if not isinstance(error, ReaderGoneError):
                 self.complain(f"error: {_named(output, error)}")
 
-    def _drop(self, entry: _Open, output: Output) -> None:
+    def _drop(self, entry: _Open, output: Output, cause: str) -> None:
         entry.drop(output)
         if not (output.target == STDOUT and self.account.reader_gone):
-            self._failed.add(entry.job.source)
+            self._fault(entry.job.source, cause)
 
     def _show(self, job: Job, share: float) -> None:
         reached = int((self._position[job.source] + share) * BAR_STEPS)

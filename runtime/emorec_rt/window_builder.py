@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emorec_rt.audio import Chunk
 from emorec_rt.batching import Batcher, Item
+from emorec_rt.frame_encoding import EXACT, FrameEncoder, Slot, Thinning
 from emorec_rt.grid import DEFAULT_RATE_HZ, FrameGrid, SoundGrid, Step
 from emorec_rt.manifest import Preprocessing
 from emorec_rt.media.types import Samples
@@ -19,23 +19,6 @@ from emorec_rt.window import CroppedFrame, Window
 
 MAX_STEP_SECONDS = 0.2
 """A step's audio tokens are spread over its duration, but over no more than this."""
-
-
-@dataclass(slots=True)
-class _Slot:
-    """A step on its way: its embedding is ``None`` while the encoder works or when there is no face."""
-
-    time_seconds: float
-    waiting: bool
-    embedding: NDArray[np.float32] | None = None
-
-
-@dataclass(slots=True)
-class _Frame:
-    """The newest frames, kept until no step can take them any more."""
-
-    pixels: NDArray[np.uint8] | None
-    slots: list[_Slot] = field(default_factory=list)
 
 
 class WindowBuilder:
@@ -49,6 +32,7 @@ class WindowBuilder:
         has_video: Whether frames are to be expected; without, the grid follows the sound.
         has_sound: Whether samples are to be expected.
         emit: Called with each window, in order.
+        thinning: Which frames to leave out.
     """
 
     def __init__(
@@ -61,10 +45,13 @@ class WindowBuilder:
         has_video: bool,
         has_sound: bool,
         emit: Callable[[Window], None],
+        thinning: Thinning = EXACT,
     ) -> None:
         self._spec = preprocessing
         self._schedule = schedule
-        self._vision = vision
+        self._encoder = FrameEncoder(
+            vision, thinning, interpolate=not schedule.causal_smoothing, changed=self._advance
+        )
         self._audio = audio
         self._emit = emit
         self._frame_grid = FrameGrid(preprocessing.grid) if has_video else None
@@ -72,10 +59,10 @@ class WindowBuilder:
         self._tokens = TokenTimeline(preprocessing.audio, schedule)
         if not has_sound:
             self._tokens.finish()
-        self._slots: list[_Slot] = []
+        self._slots: list[Slot] = []
         self._first = 0  # step index of the leftmost slot
         self._next_end = schedule.first_end  # end of the next regular window
-        self._newest: dict[int, _Frame] = {}
+        self._newest: dict[int, NDArray[np.uint8] | None] = {}  # crops, until no step can take them
         self._sound_end = -np.inf
         self._finished = False
         self._done = False
@@ -95,9 +82,9 @@ class WindowBuilder:
 
     def finish(self) -> None:
         """No more items will come. Windows that wait for a batch are emitted when it has run."""
-        for chunk in self._tokens.chunker.finish():
-            self._encode_chunk(chunk)
+        self._encode_chunks(self._tokens.chunker.finish())
         self._tokens.finish()
+        self._encoder.finish()
         if not self._slots and self._first == 0:
             self._follow_sound()
         self._finished = True
@@ -114,7 +101,7 @@ class WindowBuilder:
     def _push_frame(self, frame: CroppedFrame) -> None:
         if self._frame_grid is None:
             return
-        self._newest[frame.index] = _Frame(frame.crop.pixels)
+        self._newest[frame.index] = frame.crop.pixels
         for step in self._frame_grid.push(frame.index, frame.pts_seconds):
             self._add_step(step)
         for index in [index for index in self._newest if index < frame.index]:
@@ -126,28 +113,19 @@ class WindowBuilder:
         if self._frame_grid is None:
             for step in self._sound_grid.push(block.pts_seconds, self._sound_end):
                 self._add_step(step)
-        for chunk in chunks:
-            self._encode_chunk(chunk)
+        self._encode_chunks(chunks)
 
     def _add_step(self, step: Step) -> None:
-        frame = None if step.frame is None else self._newest[step.frame]
-        slot = _Slot(step.time_seconds, waiting=frame is not None and frame.pixels is not None)
+        pixels = None if step.frame is None else self._newest[step.frame]
+        slot = Slot(step.time_seconds, waiting=pixels is not None)
         self._slots.append(slot)
-        if frame is None or frame.pixels is None:
-            return
-        frame.slots.append(slot)
-        if len(frame.slots) == 1:
-            self._encode_frame(frame, frame.pixels)
-        elif not frame.slots[0].waiting:
-            slot.embedding, slot.waiting = frame.slots[0].embedding, False
+        self._encoder.add(slot, step.frame, pixels)
 
-    def _encode_frame(self, frame: _Frame, pixels: NDArray[np.uint8]) -> None:
-        def done(outputs: Item) -> None:
-            for slot in frame.slots:
-                slot.embedding, slot.waiting = outputs["embeddings"], False
-            self._advance()
-
-        self._vision.submit({"frames": pixels}, done)
+    def _encode_chunks(self, chunks: Sequence[Chunk]) -> None:
+        for chunk in chunks:
+            self._tokens.expect(chunk)  # all first: encoding one may complete a window that needs the next
+        for chunk in chunks:
+            self._encode_chunk(chunk)
 
     def _encode_chunk(self, chunk: Chunk) -> None:
         context, core = self._schedule.left_tokens, self._tokens.chunker.core
@@ -156,7 +134,6 @@ class WindowBuilder:
             self._tokens.store(chunk, outputs["tokens"][context : context + core])
             self._advance()
 
-        self._tokens.expect(chunk)
         self._audio.submit({"samples": chunk.samples}, done)
 
     def _advance(self) -> None:

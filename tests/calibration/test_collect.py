@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from click.testing import CliRunner
 from numpy.typing import NDArray
 
+from emorec_calib import ranges as ranges_file
 from emorec_calib.collect import CalibrationClip, Collection, collect, masked_feeds, media_clips
 from emorec_calib.errors import CalibrationError
 from emorec_calib.observe import ObservingEngine, watched_tensors
@@ -25,6 +28,7 @@ from emorec_rt.media.types import Frame, MediaItem, Samples
 from emorec_rt.window import Window
 from emorec_train.clips import ClipSpec
 from emorec_train.data import GeneratedClips
+from layouts import write_video
 from tiny_model import CONFIG, LABELS, tiny_graphs
 
 SPEC = CONFIG.preprocessing
@@ -205,6 +209,32 @@ def test_program_errors(arguments: list[str], code: int, message: str, tmp_path:
     assert result.returncode == code
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_the_program_samples_long_recordings_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(2):
+        write_video(tmp_path / "in" / f"{seed}.mp4", seed, seconds=10.0)
+    main = runpy.run_path(str(PROGRAM), run_name="program")["main"]
+    out, dump = tmp_path / "ranges.json", ranges_file.dump
+    arguments = [str(tmp_path / "in"), "--out", str(out), "--seconds", "16"]
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ranges_file, "dump", killed)
+    assert CliRunner().invoke(main, arguments).exit_code == 1
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["ranges.json.partial"]
+    monkeypatch.setattr(ranges_file, "dump", dump)
+    other = CliRunner().invoke(main, [*arguments, "--seconds", "8"])
+    assert "clips that are not asked for; starting anew" in other.stderr
+    done = CliRunner().invoke(main, arguments)
+    assert (done.exit_code, done.stdout) == (0, f"{out}\n"), done.output
+    ranges = ranges_file.load(out)
+    assert (ranges.source, sorted(ranges.clips)) == ("media", ["0.mp4", "1.mp4"])
+    assert 350 <= ranges.graphs["vision"].samples <= 420
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["ranges.json"]
 
 
 def test_the_program_offers_every_method(tmp_path: Path) -> None:

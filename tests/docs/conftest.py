@@ -36,6 +36,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(folder / VIDEOS[0], folder / name)
     _sound_of(folder / VIDEOS[0], folder / "talk.wav")
     _pictures_of(folder / VIDEOS[0], folder / "crops" / "talk")
+    (folder / "today.txt").write_text("# of today\ntalk.mp4\nrecordings\n", encoding="utf-8")
     for name in ("demo", "mine"):
         shutil.copytree(DEMO_FOLDER, folder / "engines" / name)
     _programs(folder / "bin")

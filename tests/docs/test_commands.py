@@ -25,9 +25,11 @@ from pages import PAGES, ROOT, Block, all_blocks, name_of, prose
 SHELL = all_blocks("sh", "bash", "shell", "console")
 KNOWN_NEEDS = {
     "a camera",
+    "a checkpoint",
     "a gpu",
     "a network",
     "a stream",
+    "an hour",
     "data",
     "jetson",
     "minutes",

@@ -35,11 +35,11 @@ from emorec_export.variants import ORDER, wanted
 from emorec_rt.bundle import open_bundle
 from emorec_rt.engines import open_engine
 from emorec_rt.errors import UsageError
-from emorec_rt.manifest import GRAPH_NAMES, GraphName
+from emorec_rt.manifest import GRAPH_NAMES, Decoding, GraphName
 from emorec_train.dataset_clips import DataRequest
-from emorec_train.model.checkpoint import Checkpoint
+from emorec_train.model.checkpoint import Checkpoint, load_checkpoint, store_decoding
 from layouts import write_affwild2, write_video
-from tiny_model import CONFIG, LABELS, tiny_graphs
+from tiny_model import CONFIG, LABELS, tiny_checkpoint, tiny_graphs
 
 PROGRAM = Path(__file__).parents[2] / "export" / "build_engine.py"
 PRECISIONS = wanted(fp16=True, int8=True, fp8=True)
@@ -157,6 +157,15 @@ def test_its_ranges_serve_again(checkpoint: Checkpoint, bundle_folder: Path, tmp
     for name in GRAPH_NAMES:
         file = f"{name}.int8.onnx"
         assert (tmp_path / "again" / file).read_bytes() == (bundle_folder / file).read_bytes()
+
+
+def test_a_tuned_decoding_goes_into_the_bundle(tmp_path: Path) -> None:
+    tiny_checkpoint(tmp_path / "run")
+    decoding = Decoding(smoothing_seconds=0.5, logit_bias=(0.25, *[-0.5] * 7))
+    store_decoding(tmp_path / "run", decoding, {"split": "validation"})
+    request = Request(out=tmp_path / "bundle", name="tuned", **QUICK)
+    build(load_checkpoint(tmp_path / "run"), request, Lines().console())
+    assert open_bundle(tmp_path / "bundle").manifest.decoding == decoding
 
 
 def test_stale_ranges_leave_nothing(checkpoint: Checkpoint, bundle_folder: Path, tmp_path: Path) -> None:

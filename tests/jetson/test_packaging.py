@@ -185,3 +185,14 @@ def test_the_check_covers_the_runtime_on_both_pythons() -> None:
     assert any(one.startswith("onnxruntime") for one in requirements)
     assert [target.python for target in TARGETS] == ["3.10", "3.12"]
     assert all(target.requirements.is_file() for target in TARGETS)
+
+
+def test_the_newcomers_path_is_short() -> None:
+    """From clone to camera in at most five commands, on the page and in the order that works."""
+    page = (ROOT / "docs" / "jetson.md").read_text(encoding="utf-8")
+    block = page.partition("## From nothing to a camera")[2].partition("```sh\n")[2].partition("```")[0]
+    commands = [line.partition(" #")[0].strip() for line in block.splitlines() if line.strip()]
+    assert 0 < len(commands) <= 5
+    assert commands[0].startswith("git clone")
+    assert commands[1] == "jetson/setup.sh"
+    assert commands[-1].startswith("emorec-rt /dev/video0")

@@ -1,3 +1,5 @@
+"""The fusion's training loop, on windows of noise whose class is in the features."""
+
 from __future__ import annotations
 
 import errno
@@ -12,54 +14,142 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.nn.functional import normalize
 
 from emorec_rt.errors import OutputError
 from emorec_rt.window import Window
+from emorec_train import fit
 from emorec_train.features import ClipWindows, stack_windows
-from emorec_train.fit import Around, Fit, Fitted, fit_fusion
+from emorec_train.fit import Around, Fit, fit_fusion
+from emorec_train.labels import IGNORED
 from emorec_train.model.checkpoint import CheckpointError
-from emorec_train.processes import Processes, shares
+from emorec_train.objective import step_loss
+from emorec_train.processes import Processes
 from emorec_train.settings import FusionSettings
-from emorec_train.state import EpochRow, write_state
+from emorec_train.state import Epoch, write_state
 from small_model import FRAME_WIDTH, PER_STEP, STEPS, TOKEN_WIDTH, config
 
-SETTINGS = FusionSettings(epochs=4, batch=4, learning_rate=1e-2, ema=0.9, class_weights="effective_number")
-PROTOTYPES = torch.nn.functional.normalize(torch.randn(8, FRAME_WIDTH, generator=torch.Generator()), dim=-1)
-MODEL = config()
+CLASSES = len(config().labels)
+SETTINGS = FusionSettings(epochs=3, batch=4, learning_rate=1e-3, stream_dropout=0.0, stretch_dropout=0.0)
+
+
+def clips(count: int, seed: int = 0) -> list[ClipWindows]:
+    """A window a clip, of one class."""
+    rng, ways = np.random.default_rng(seed), np.random.default_rng(99)
+    faces, voices = ways.normal(size=(CLASSES, FRAME_WIDTH)), ways.normal(size=(CLASSES, TOKEN_WIDTH))
+    made = []
+    for number in range(count):
+        own = number % CLASSES
+        window = Window(
+            0,
+            STEPS,
+            STEPS,
+            np.arange(STEPS) / 25.0,
+            (faces[own] + rng.normal(size=(STEPS, FRAME_WIDTH))).astype(np.float32),
+            np.ones(STEPS, np.float32),
+            (voices[own] + rng.normal(size=(STEPS * PER_STEP, TOKEN_WIDTH))).astype(np.float32),
+            np.ones(STEPS * PER_STEP, np.float32),
+        )
+        made.append(ClipWindows(f"clip{number}", [window], (np.full(STEPS, own, np.int64),)))
+    return made
+
+
+def fitted(settings: FusionSettings, **changes: object) -> fit.Fitted:
+    chosen = msgspec.structs.replace(settings, **changes)
+    return fit_fusion(config(), chosen, clips(2 * CLASSES), clips(CLASSES, 1), None, seed=0)
+
+
+def weights(result: fit.Fitted) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in result.fusion.parameters()])
+
+
+def test_the_log_has_a_line_for_each_epoch() -> None:
+    result = fitted(SETTINGS)
+    assert [line.epoch for line in result.log] == [1, 2, 3]
+    assert result.log[-1].loss < result.log[0].loss
+    assert result.log[-1].learning_rate == 0.0
+    assert result.validation.macro_f1 == max(line.macro_f1 for line in result.log)
+
+
+def test_gradients_of_small_batches_add_up_to_those_of_a_large_one() -> None:
+    plain = msgspec.structs.replace(SETTINGS, epochs=1, feature_noise=0.0)
+    model = config()
+    still = msgspec.structs.replace(model.fusion, dropout=0.0, head_dropout=0.0)
+    model = msgspec.structs.replace(model, fusion=still)
+
+    def trained(batch: int, accumulate: int) -> torch.Tensor:
+        settings = msgspec.structs.replace(plain, batch=batch, accumulate=accumulate)
+        return weights(fit_fusion(model, settings, clips(2 * CLASSES), clips(CLASSES, 1), None, seed=0))
+
+    torch.testing.assert_close(trained(2, 4), trained(8, 1), rtol=1e-3, atol=1e-5)
+
+
+def test_the_moving_average_lags_behind() -> None:
+    start, moved = (
+        weights(fitted(SETTINGS, epochs=1, learning_rate=1e-9)),
+        weights(fitted(SETTINGS, epochs=1)),
+    )
+    lagging = weights(fitted(SETTINGS, epochs=1, average_decay=0.9))
+    assert (lagging - start).norm() < 0.9 * (moved - start).norm()
+    assert (lagging - start).norm() > 0.0
+
+
+def test_training_ends_when_nothing_gets_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([0.2, 0.5, 0.4, 0.5, 0.9])
+
+    def scored(*arguments: object) -> object:
+        return msgspec.structs.replace(fit_scores, macro_f1=next(scores))
+
+    fit_scores = fitted(SETTINGS, epochs=1).validation
+    monkeypatch.setattr(fit, "evaluate", scored)
+    result = fitted(SETTINGS, epochs=5, patience=2)
+    assert [line.macro_f1 for line in result.log] == [0.2, 0.5, 0.4, 0.5]
+    assert result.validation.macro_f1 == 0.5
+
+
+def test_the_settings_choose_the_loss() -> None:
+    labels = torch.tensor([[0, 0, 1, IGNORED]])
+    assert step_loss(SETTINGS, labels, 2) == step_loss(SETTINGS, labels, 2)
+    plain = step_loss(SETTINGS, labels, 2)
+    assert (plain.class_weights, plain.offsets, plain.gamma) == (None, None, 0.0)
+    chosen = step_loss(
+        msgspec.structs.replace(SETTINGS, class_weights="balanced", logit_adjustment=2.0, focal_gamma=1.5),
+        labels,
+        2,
+    )
+    assert chosen.gamma == 1.5
+    assert chosen.class_weights is not None
+    assert chosen.class_weights[1] > chosen.class_weights[0]
+    assert chosen.offsets is not None
+    torch.testing.assert_close(chosen.offsets, 2.0 * torch.tensor([2 / 3, 1 / 3]).log())
+
+
+@pytest.mark.parametrize(
+    "settings", [{"class_weights": "balanced"}, {"logit_adjustment": 1.0}, {"focal_gamma": 2.0}]
+)
+def test_every_loss_learns(settings: dict[str, object]) -> None:
+    result = fitted(SETTINGS, epochs=20, learning_rate=3e-3, **settings)
+    assert result.log[-1].loss < result.log[0].loss
+    assert result.validation.macro_f1 > 0.5
+
+
+PROTOTYPES = normalize(torch.randn(CLASSES, FRAME_WIDTH, generator=torch.Generator()), dim=-1)
+LEARNT, HELD_OUT = clips(2 * CLASSES), clips(CLASSES, 1)
+FULL = msgspec.structs.replace(
+    SETTINGS, epochs=4, accumulate=2, average_decay=0.9, class_weights="balanced", time_jitter=1
+)
 
 
 class KilledError(Exception):
     pass
 
 
-def clips(count: int, seed: int) -> list[ClipWindows]:
-    rng = np.random.default_rng(seed)
-    made = []
-    for number in range(count):
-        labels = rng.integers(-1, 8, STEPS)
-        window = Window(
-            first_step=0,
-            steps=STEPS,
-            settles=STEPS,
-            times_seconds=np.arange(STEPS) / 25.0,
-            frame_embeddings=rng.standard_normal((STEPS, FRAME_WIDTH)).astype(np.float32),
-            frame_mask=np.ones(STEPS, np.float32),
-            audio_tokens=rng.standard_normal((STEPS * PER_STEP, TOKEN_WIDTH)).astype(np.float32),
-            audio_mask=np.ones(STEPS * PER_STEP, np.float32),
-        )
-        made.append(ClipWindows(f"{seed}-{number}", [window], (labels,)))
-    return made
+def guided(settings: FusionSettings = FULL, around: Around | None = None, seed: int = 0) -> fit.Fitted:
+    return fit_fusion(config(), settings, LEARNT, HELD_OUT, PROTOTYPES, seed, around)
 
 
-TRAIN, VALIDATION = clips(10, 0), clips(4, 1)
-
-
-def fit(settings: FusionSettings = SETTINGS, around: Around | None = None, seed: int = 0) -> Fitted:
-    return fit_fusion(MODEL, settings, TRAIN, VALIDATION, PROTOTYPES, seed, around)
-
-
-def assert_same(one: Fitted, other: Fitted) -> None:
-    assert one.epochs == other.epochs
+def assert_same(one: fit.Fitted, other: fit.Fitted) -> None:
+    assert one.log == other.log
     assert one.validation == other.validation
     theirs = other.fusion.state_dict()
     for key, value in one.fusion.state_dict().items():
@@ -68,41 +158,38 @@ def assert_same(one: Fitted, other: Fitted) -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_killed_and_resumed_equals_uninterrupted(precision: str, tmp_path: Path) -> None:
-    settings = msgspec.structs.replace(SETTINGS, precision=precision)
+    settings = msgspec.structs.replace(FULL, precision=precision)
     state = tmp_path / "both.safetensors"
 
-    def kill(row: EpochRow) -> None:
-        if row.epoch == 2:
+    def kill(epoch: Epoch) -> None:
+        if epoch.epoch == 2:
             raise KilledError
 
     with pytest.raises(KilledError):
-        fit(settings, Around(state=state, on_epoch=kill))
+        guided(settings, Around(state=state, on_epoch=kill))
     torch.manual_seed(99)
-    seen: list[EpochRow] = []
-    resumed = fit(settings, Around(state=state, resume=True, on_epoch=seen.append))
-    assert [row.epoch for row in seen] == [3, 4]
-    assert_same(resumed, fit(settings))
-    lines = state.with_suffix(".csv").read_text().splitlines()
-    assert lines[0].startswith("mode,epoch,loss")
-    assert len(lines) == 5
-    assert_same(fit(settings, Around(state=state, resume=True)), resumed)
+    seen: list[Epoch] = []
+    resumed = guided(settings, Around(state=state, resume=True, on_epoch=seen.append))
+    assert [epoch.epoch for epoch in seen] == [3, 4]
+    assert_same(resumed, guided(settings))
+    assert_same(guided(settings, Around(state=state, resume=True)), resumed)
 
 
 def test_a_state_of_other_settings_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
     state = tmp_path / "both.safetensors"
-    once = msgspec.structs.replace(SETTINGS, epochs=1)
-    fit(once, Around(state=state))
+    once = msgspec.structs.replace(FULL, epochs=1)
+    guided(once, Around(state=state))
     with pytest.raises(CheckpointError, match="other settings"):
-        fit(once, Around(state=state, resume=True), seed=1)
+        guided(once, Around(state=state, resume=True), seed=1)
     state.write_bytes(state.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match="without --resume"):
-        fit(once, Around(state=state, resume=True))
+        guided(once, Around(state=state, resume=True))
 
 
 def test_a_full_disk_leaves_the_last_state(tmp_path: Path) -> None:
     file = tmp_path / "both.safetensors"
-    trained = Fit(MODEL, SETTINGS, stack_windows(TRAIN), PROTOTYPES, 0, Processes())
-    trained.epoch(VALIDATION, MODEL.labels)
+    trained = Fit(config(), FULL, stack_windows(LEARNT), PROTOTYPES, 0, Processes())
+    trained.epoch(HELD_OUT, config().labels)
     write_state(file, trained.state())
     before = file.read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -113,41 +200,17 @@ def test_a_full_disk_leaves_the_last_state(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert file.read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["both.csv", "both.safetensors"]
+    assert [path.name for path in tmp_path.iterdir()] == ["both.safetensors"]
 
 
-def test_training_stops_when_validation_gets_no_better() -> None:
-    stuck = msgspec.structs.replace(SETTINGS, epochs=30, patience=2, learning_rate=1e-12, ema=0.0)
-    assert len(fit(stuck).epochs) == 3
-
-
-STILL = msgspec.structs.replace(SETTINGS, feature_noise=0.0, ema=0.0)
-WITHOUT_DROPOUT = msgspec.structs.replace(
-    MODEL, fusion=msgspec.structs.replace(MODEL.fusion, dropout=0.0, head_dropout=0.0)
-)
-
-
-def gradients(accumulation: int, processes: Processes) -> list[torch.Tensor]:
-    settings = msgspec.structs.replace(STILL, accumulation=accumulation, focal_gamma=1.0)
-    trained = Fit(WITHOUT_DROPOUT, settings, stack_windows(TRAIN), PROTOTYPES, 0, processes)
-    trained.fusion.train()
-    trained.step(torch.arange(5))
-    assert trained.text is not None
-    learned = [*trained.fusion.parameters(), *trained.text.parameters()]
-    return [p.grad for p in learned if p.grad is not None]
-
-
-@pytest.mark.parametrize("parts", [2, 5, 7])
-def test_accumulated_gradients_equal_the_whole_batchs(parts: int) -> None:
-    whole, accumulated = gradients(1, Processes()), gradients(parts, Processes())
-    assert len(whole) == len(accumulated)
-    for one, other in zip(accumulated, whole, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
-
-
-def test_every_window_is_in_one_share() -> None:
-    parts = [part for rank in range(3) for part in shares(16, 2, Processes(rank, 3))]
-    assert torch.cat(parts).tolist() == list(range(16))
+def gradients(processes: Processes) -> list[torch.Tensor]:
+    """Of two batches, the second of which has fewer windows than there are processes."""
+    settings = msgspec.structs.replace(FULL, feature_noise=0.0, focal_gamma=1.0)
+    still = msgspec.structs.replace(config().fusion, dropout=0.0, head_dropout=0.0)
+    model = msgspec.structs.replace(config(), fusion=still)
+    trained = Fit(model, settings, stack_windows(LEARNT), PROTOTYPES, 0, processes)
+    trained.add_gradients([torch.arange(5), torch.tensor([7])])
+    return [p.grad for p in trained.learning_parameters() if p.grad is not None]
 
 
 def test_two_processes_have_the_gradients_of_one(tmp_path: Path) -> None:
@@ -158,22 +221,26 @@ def test_two_processes_have_the_gradients_of_one(tmp_path: Path) -> None:
         "from test_fit import gradients\n"
         "from emorec_train.processes import joined\n"
         "with joined('cpu') as processes:\n"
-        "    found = gradients(2, processes)\n"
+        "    found = gradients(processes)\n"
         "    save_file({str(k): g for k, g in enumerate(found)}, f'{sys.argv[1]}/{processes.rank}')\n"
         "    with processes.in_turn():\n"
         "        print('turn', processes.rank, flush=True)\n"
     )
-    path = os.pathsep.join(str(root / f) for f in ("runtime", "train", "tests", "tests/train"))
-    environment = {**os.environ, "PYTHONPATH": path, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    path = os.pathsep.join(str(root / folder) for folder in ("runtime", "train", "tests", "tests/train"))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     script = tmp_path / "part.py"
     script.write_text(code)
     done = subprocess.run(
-        [*command, str(script), str(tmp_path)], env=environment, capture_output=True, text=True, timeout=300
+        [*command, str(script), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert [line for line in done.stdout.splitlines() if line.startswith("turn")] == ["turn 0", "turn 1"]
-    one = gradients(1, Processes())
+    one = gradients(Processes())
     for rank in range(2):
         found = load_file(tmp_path / str(rank))
         assert len(found) == len(one)

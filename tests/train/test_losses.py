@@ -5,12 +5,12 @@ import torch
 import torch.nn.functional as F
 
 from emorec_train.features import WindowSet
-from emorec_train.fit import fusion_loss
 from emorec_train.labels import IGNORED
 from emorec_train.model.build import build_models, freeze
-from emorec_train.model.losses import TextGuidedLoss, step_cross_entropy
+from emorec_train.model.imbalance import balanced_weights, class_counts, log_prior
+from emorec_train.model.losses import StepLoss, TextGuidedLoss
 from emorec_train.model.text import frozen_prototypes
-from emorec_train.presets import FusionSettings
+from emorec_train.objective import Objective
 from small_model import STEPS, config, feeds
 
 
@@ -20,13 +20,13 @@ def test_cross_entropy_counts_labelled_steps_only() -> None:
     expected = F.cross_entropy(
         logits.flatten(0, 1), labels.flatten(), weights, ignore_index=IGNORED, label_smoothing=0.1
     )
-    actual = step_cross_entropy(logits, labels, class_weights=weights, label_smoothing=0.1)
+    actual = StepLoss(0.1, weights)(logits, labels)
     torch.testing.assert_close(actual, expected)
 
 
 def test_no_label_at_all_gives_zero_and_a_gradient() -> None:
     logits = torch.randn(2, 5, 3, requires_grad=True)
-    loss = step_cross_entropy(logits, torch.full((2, 5), IGNORED))
+    loss = StepLoss()(logits, torch.full((2, 5), IGNORED))
     loss.backward()
     assert loss == 0.0
     assert logits.grad is not None
@@ -70,11 +70,78 @@ def test_gradients_reach_what_learns_and_nothing_frozen(text_only: bool) -> None
         features = models.fusion.encode_visual(batch["frame_embeddings"], batch["frame_mask"])
         text(features, batch["frame_mask"], labels).backward()
     else:
-        settings = FusionSettings(epochs=1, batch=2, learning_rate=1e-3)
-        fusion_loss(models.fusion, text, WindowSet(**batch, labels=labels), settings).backward()
+        objective = Objective(models.fusion, text, StepLoss(), 0.2)
+        objective.loss(WindowSet(**batch, labels=labels)).backward()
     for learning in (models.fusion.tcn, models.fusion.visual_projection.linear, text.projection):
         assert all(p.grad is not None and p.grad.abs().max() > 0 for p in learning.parameters())
     assert text.log_scale.grad is not None
     for frozen in (models.vision, models.audio, models.text):
         assert all(p.grad is None for p in frozen.parameters())
     assert not text.prototypes.requires_grad
+
+
+def test_focal_loss_without_a_gamma_is_cross_entropy() -> None:
+    logits, labels = torch.randn(7, 3), torch.tensor([0, 1, 2, 0, 1, IGNORED, 2])
+    weights = torch.tensor([1.0, 2.0, 0.5])
+    nearly = StepLoss(0.1, weights, gamma=1e-9)(logits, labels)
+    torch.testing.assert_close(nearly, StepLoss(0.1, weights)(logits, labels))
+
+
+def test_focal_loss_by_hand() -> None:
+    own = torch.tensor([0.9, 0.2])  # two classes, the first one is right
+    logits = torch.stack([own.log(), (1 - own).log()], dim=1)
+    expected = (-((1 - own) ** 2) * own.log()).mean()
+    torch.testing.assert_close(StepLoss(gamma=2.0)(logits, torch.tensor([0, 0])), expected)
+
+
+def test_logit_adjustment_is_cross_entropy_on_shifted_logits() -> None:
+    logits, labels = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
+    offsets = log_prior(torch.tensor([90, 9, 1]))
+    torch.testing.assert_close(offsets.exp(), torch.tensor([0.9, 0.09, 0.01]))
+    torch.testing.assert_close(
+        StepLoss(offsets=offsets)(logits, labels), F.cross_entropy(logits + offsets, labels)
+    )
+
+
+def test_rare_classes_weigh_more() -> None:
+    counts = class_counts(torch.tensor([[0, 0, 0, 1], [0, IGNORED, 1, 0]]), 3)
+    assert counts.tolist() == [5, 2, 0]
+    # Effective numbers by hand: (1 - 0.5^5) / 0.5 and (1 - 0.5^2) / 0.5.
+    ratio = balanced_weights(counts, 0.5)
+    torch.testing.assert_close(ratio[1] / ratio[0], torch.tensor((1 - 0.5**5) / (1 - 0.5**2)))
+    assert ratio[2] == 0.0
+    torch.testing.assert_close(ratio.sum(), torch.tensor(2.0))
+    torch.testing.assert_close(balanced_weights(counts, 0.0), torch.tensor([1.0, 1.0, 0.0]))
+
+
+def test_a_class_that_does_not_occur_has_a_finite_prior() -> None:
+    assert torch.isfinite(log_prior(torch.tensor([10, 0]))).all()
+
+
+def test_logit_adjustment_is_the_papers_pairwise_form() -> None:
+    # Menon et al., equation 10: log(1 + sum over other classes of (pi_c / pi_y)^tau exp(f_c - f_y)).
+    counts, tau = torch.tensor([5, 3, 12]), 0.7
+    prior = counts / counts.sum()
+    logits, labels = torch.randn(6, 3), torch.tensor([0, 1, 2, 2, 0, 1])
+    losses = []
+    for f, y in zip(logits, labels.tolist(), strict=True):
+        others = [c for c in range(3) if c != y]
+        losses.append(torch.log1p(sum((prior[c] / prior[y]) ** tau * (f[c] - f[y]).exp() for c in others)))
+    torch.testing.assert_close(
+        StepLoss(offsets=tau * log_prior(counts))(logits, labels), torch.stack(losses).mean()
+    )
+
+
+def test_shares_of_the_parts_sum_up_to_the_whole() -> None:
+    torch.manual_seed(0)
+    model = config()
+    fusion = build_models(model).fusion.eval()
+    text = TextGuidedLoss(model.fusion.width, F.normalize(torch.randn(8, 16), dim=-1))
+    labels = torch.randint(-1, 8, (5, STEPS))
+    weights = balanced_weights(class_counts(labels, 8), 0.9)
+    batch = WindowSet(**feeds(5), labels=labels)
+    batch.frame_mask[1, ::2] = 0.0
+    objective = Objective(fusion, text, StepLoss(0.1, weights, gamma=1.0), 0.2)
+    parts = [batch.select(own) for own in torch.arange(5).tensor_split(3)]
+    total = sum(objective.share(part, batch) for part in parts)
+    torch.testing.assert_close(total, objective.loss(batch))

@@ -3,11 +3,11 @@ from __future__ import annotations
 import torch
 
 from emorec_train.features import WindowSet
-from emorec_train.fit import fusion_loss
 from emorec_train.loop import Optimiser
 from emorec_train.model.build import build_models, freeze
-from emorec_train.model.losses import TextGuidedLoss
+from emorec_train.model.losses import StepLoss, TextGuidedLoss
 from emorec_train.model.text import frozen_prototypes
+from emorec_train.objective import Objective
 from emorec_train.presets import DEMO, PRESETS, REFERENCE
 
 
@@ -33,7 +33,8 @@ def test_reference_trains_one_step_at_full_size() -> None:
     )
     text = TextGuidedLoss(model.fusion.width, frozen_prototypes(models.text, model.labels))
     optimiser = Optimiser([models.fusion, text], steps=10, learning_rate=1e-4, weight_decay=1e-4)
-    losses = [optimiser.step(fusion_loss(models.fusion, text, batch, REFERENCE.fusion)) for _ in range(3)]
+    objective = Objective(models.fusion, text, StepLoss(0.1), 0.2)
+    losses = [optimiser.step(objective.loss(batch)) for _ in range(3)]
     assert losses[2] < losses[0]
 
 

@@ -21,7 +21,7 @@ class KilledError(Exception):
 
 
 def run(out: Path, *arguments: str) -> int:
-    options = ("--preset", "tiny", "--random-encoders", "--workers", "1", "--set", "fusion.ema=0.5")
+    options = ("--preset", "tiny", "--random-encoders", "--workers", "1", "--set", "fusion.average_decay=0.5")
     return call("run.py", *options, "--out", str(out), *arguments)
 
 
@@ -42,7 +42,7 @@ def test_a_stopped_run_goes_on_to_the_same_checkpoint(
     with patch.object(recipe, "fit_fusion", killed), pytest.raises(KilledError):
         run(stopped)
     kept = {file.name for file in (tmp_path / "stopped.state").iterdir()}
-    assert kept == {"visual.safetensors", "visual.csv", "audio.safetensors", "audio.csv"}
+    assert kept == {"visual.safetensors", "audio.safetensors"}
     assert run(stopped, "--set", "fusion.epochs=3", "--resume") == 1
     assert "other settings" in capsys.readouterr().err
     assert run(stopped, "--resume") == 0
@@ -56,7 +56,7 @@ def test_a_stopped_run_goes_on_to_the_same_checkpoint(
         (mode, str(epoch)) for mode in ("visual", "audio", "both") for epoch in (1, 2)
     ]
     settings = msgspec.json.decode((whole / "checkpoint.json").read_bytes())["training"]["settings"]
-    assert settings["fusion"]["ema"] == 0.5
+    assert settings["fusion"]["average_decay"] == 0.5
     capsys.readouterr()
     assert run(stopped, "--resume") == 0
     assert "is complete" in capsys.readouterr().err

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Protocol
 
 from emorec_rt.errors import EmorecError
-from emorec_train.state import EpochRow
+from emorec_train.state import Epoch
 
 
 class Board(Protocol):
-    """Takes the rows of the log."""
+    """Takes the lines of the log."""
 
-    def __call__(self, row: EpochRow) -> None:
+    def __call__(self, epoch: Epoch) -> None:
         """One more epoch."""
         ...
 
@@ -27,7 +27,7 @@ def open_board(folder: Path | None) -> Iterator[Board]:
         TensorBoardUnavailableError: TensorBoard isn't installed.
     """
     if folder is None:
-        yield lambda row: None  # noqa: ARG005
+        yield lambda epoch: None  # noqa: ARG005
         return
     try:
         from torch.utils.tensorboard import SummaryWriter
@@ -35,9 +35,9 @@ def open_board(folder: Path | None) -> Iterator[Board]:
         raise TensorBoardUnavailableError from error
     with SummaryWriter(str(folder)) as writer:
 
-        def add(row: EpochRow) -> None:
-            for name in ("loss", "learning_rate", "macro_f1", "accuracy"):
-                writer.add_scalar(f"{row.mode}/{name}", getattr(row, name), row.epoch)
+        def add(epoch: Epoch) -> None:
+            for name in ("loss", "learning_rate", "macro_f1"):
+                writer.add_scalar(f"{epoch.mode}/{name}", getattr(epoch, name), epoch.epoch)
             writer.flush()
 
         yield add

@@ -132,12 +132,16 @@ def open_clips(request: DataRequest, *, workers: int, memo: Path | None = None) 
     return DatasetClips(labels, records, facts)
 
 
-def reopen_clips(request: DataRequest, labels: tuple[str, ...]) -> DatasetClips:
-    """The clips of data sets that were checked when a model was trained on them; no file is read for it.
+def reopen_clips(
+    request: DataRequest, labels: tuple[str, ...], *, workers: int = 1, memo: Path | None = None
+) -> DatasetClips:
+    """The clips of data sets that were checked when a model was trained on them.
 
     Args:
         request: Which data sets.
         labels: The model's.
+        workers: Processes that read files.
+        memo: See ``media_facts``; without it no file is read, and clips have no fingerprint.
 
     Raises:
         UsageError: A data set's name is unknown.
@@ -145,7 +149,8 @@ def reopen_clips(request: DataRequest, labels: tuple[str, ...]) -> DatasetClips:
     """
     sets = _named([open_data_set(text, request.speaker_pattern) for text in request.sets])
     every = [record for name, data_set in sets.items() for record in _records(name, data_set, labels)]
-    return DatasetClips(labels, {record.clip_id: record for record in every}, {})
+    facts = {} if memo is None else media_facts(all_media(every), (), workers=workers, memo=memo)
+    return DatasetClips(labels, {record.clip_id: record for record in every}, facts)
 
 
 def _named(sets: Sequence[tuple[str, DataSet]]) -> dict[str, DataSet]:

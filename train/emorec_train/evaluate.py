@@ -3,30 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from emorec_rt.decode import Stitcher
+from emorec_rt.manifest import Decoding
+from emorec_train.decoding import predict
 from emorec_train.features import ClipWindows, WindowTable, stack_windows
+from emorec_train.labels import IGNORED
 from emorec_train.metrics import Scores, score
 from emorec_train.model.fusion import FusionModel
 
 BATCH = 64
 
+LABEL_STEPS_KEY: Final = "label_steps"
+"""Where a checkpoint's settings have how often each label occurs in the training windows."""
+
+
+@dataclass(frozen=True, slots=True)
+class StitchedClip:
+    """What the model says about a clip, before smoothing and prior correction.
+
+    Attributes:
+        clip_id: The source's identity of it.
+        times_seconds: float64 ``[N]``, of each step.
+        logits: float32 ``[N, C]``.
+        labels: int64 ``[N]``, the truth, ``IGNORED`` where there is none.
+    """
+
+    clip_id: str
+    times_seconds: NDArray[np.float64]
+    logits: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
 
 def evaluate(fusion: FusionModel, clips: Sequence[ClipWindows], labels: Sequence[str]) -> Scores:
     """Score every step of every clip once; overlapping windows are averaged by the runtime's stitcher."""
+    return score_clips(stitched_clips(fusion, clips), labels)
+
+
+def score_clips(
+    clips: Sequence[StitchedClip], labels: Sequence[str], decoding: Decoding | None = None
+) -> Scores:
+    """Score all steps of all clips, decoded as a bundle with this ``decoding`` would."""
+    truth = np.concatenate([clip.labels for clip in clips])
+    predicted = np.concatenate([predict(clip.times_seconds, clip.logits, decoding) for clip in clips])
+    return score(truth, predicted, labels)
+
+
+def stitched_clips(fusion: FusionModel, clips: Sequence[ClipWindows]) -> list[StitchedClip]:
+    """Run the fusion on every window and stitch each clip."""
     logits = window_logits(fusion, stack_windows(clips))
-    truth, predicted = [], []
-    first = 0
+    stitched, first = [], 0
     for clip in clips:
         own = logits[first : first + len(clip.windows)]
         first += len(clip.windows)
-        truth.append(step_labels(clip))
-        predicted.append(_stitched(clip, own).argmax(axis=1))
-    return score(np.concatenate(truth), np.concatenate(predicted), labels)
+        stitched.append(_stitched(clip, own))
+    return stitched
+
+
+def label_steps(clips: Sequence[ClipWindows], labels: Sequence[str]) -> dict[str, int]:
+    """How many labelled steps of each class a training loss sees: of overlapping windows, each."""
+    steps = np.concatenate([own for clip in clips for own in clip.labels])
+    counts = np.bincount(steps[steps != IGNORED], minlength=len(labels))
+    return dict(zip(labels, counts.tolist(), strict=True))
 
 
 @torch.inference_mode()
@@ -49,7 +93,12 @@ def step_labels(clip: ClipWindows) -> NDArray[np.int64]:
     return np.concatenate(parts)
 
 
-def _stitched(clip: ClipWindows, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def _stitched(clip: ClipWindows, logits: NDArray[np.float32]) -> StitchedClip:
     stitcher = Stitcher(logits.shape[1])
-    settled = [stitcher.add(window, own).logits for window, own in zip(clip.windows, logits, strict=True)]
-    return np.concatenate(settled)
+    settled = [stitcher.add(window, own) for window, own in zip(clip.windows, logits, strict=True)]
+    return StitchedClip(
+        clip.clip_id,
+        np.concatenate([steps.times_seconds for steps in settled]),
+        np.concatenate([steps.logits for steps in settled]),
+        step_labels(clip),
+    )

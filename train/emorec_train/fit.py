@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import torch
@@ -14,29 +15,27 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from emorec_train.evaluate import evaluate
-from emorec_train.features import ClipWindows, WindowSet, WindowTable, stack_windows
-from emorec_train.labels import IGNORED
-from emorec_train.loop import Optimiser
+from emorec_train.features import ClipWindows, WindowTable, stack_windows
+from emorec_train.loop import Optimiser, OptimiserState
 from emorec_train.metrics import Scores
 from emorec_train.modality import drop_modalities
 from emorec_train.model.config import Mode, ModelConfig
 from emorec_train.model.fusion import FusionModel
-from emorec_train.model.losses import StepLoss, TextGuidedLoss, seen_labels
-from emorec_train.processes import Processes, shares
+from emorec_train.model.losses import TextGuidedLoss
+from emorec_train.objective import Objective, step_loss
+from emorec_train.processes import Processes
 from emorec_train.progress import tracked
 from emorec_train.settings import FusionSettings
-from emorec_train.state import EpochRow, Progress, State, part_of, read_state, write_state
-
-AUTOCAST = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+from emorec_train.state import Epoch, Progress, State, parts_of, read_state, write_state
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """The best epoch on validation clips, and the log of all of them."""
+    """The best epoch on validation clips, and how training went."""
 
     fusion: FusionModel
     validation: Scores
-    epochs: tuple[EpochRow, ...] = ()
+    log: tuple[Epoch, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class Around:
     processes: Processes = field(default_factory=Processes)
     state: Path | None = None
     resume: bool = False
-    on_epoch: Callable[[EpochRow], None] | None = None
+    on_epoch: Callable[[Epoch], None] | None = None
 
 
 def fit_fusion(
@@ -86,20 +85,20 @@ def fit_fusion(
     state = read_state(around.state, fit.fingerprint) if around.state and around.resume else None
     if state is not None:
         fit.restore(state)
-    epochs = range(len(fit.rows), settings.epochs)
+    epochs = range(len(fit.log), settings.epochs)
     for _ in tracked(epochs, f"fusion, {config.fusion.mode}", len(epochs)):
-        if fit.is_stale():
+        if fit.out_of_patience:
             break
-        row = fit.epoch(validation, config.labels)
+        epoch = fit.epoch(validation, config.labels)
         if around.state is not None and around.processes.leads:
             write_state(around.state, fit.state())
         if around.on_epoch is not None:
-            around.on_epoch(row)
+            around.on_epoch(epoch)
     return fit.fitted()
 
 
 class Fit:
-    """A fusion while it is trained; arguments as of ``fit_fusion``."""
+    """A fusion on its way through the epochs; arguments as of ``fit_fusion``."""
 
     def __init__(
         self,
@@ -111,214 +110,161 @@ class Fit:
         processes: Processes,
     ) -> None:
         torch.manual_seed(seed)
-        self._generator = torch.Generator().manual_seed(seed)
         if config.fusion.mode in {"visual", "audio"}:
             # Without its only stream a model could learn nothing.
             settings = msgspec.structs.replace(settings, stream_dropout=0.0)
         self._mode, self._settings, self._windows = config.fusion.mode, settings, windows
         self._seed, self._processes = seed, processes
-        self.fusion = FusionModel(config.fusion, config.preprocessing, len(config.labels))
-        self.text: TextGuidedLoss | None = None
-        if prototypes is not None and self._mode != "audio":
-            self.text = TextGuidedLoss(config.fusion.width, prototypes, settings.text_temperature)
-        for module in (self.fusion, self.text):
-            if module is not None:
-                module.to(processes.device)
-        self._classify = step_loss(settings, class_counts(windows.labels, len(config.labels)))
-        self._optimiser = _optimiser(self.fusion, self.text, settings, len(windows), processes)
-        average = get_ema_multi_avg_fn(settings.ema)
-        self._ema = AveragedModel(self.fusion, multi_avg_fn=average) if settings.ema else None
-        self.rows: tuple[EpochRow, ...] = ()
+        self._generator = torch.Generator().manual_seed(seed)
+        self._fusion = FusionModel(config.fusion, config.preprocessing, len(config.labels))
+        self._text = None
+        if prototypes is not None and config.fusion.mode != "audio":
+            self._text = TextGuidedLoss(config.fusion.width, prototypes, settings.text_temperature)
+        self._learning = [module for module in (self._fusion, self._text) if module is not None]
+        for module in self._learning:
+            module.to(processes.device)
+        self._objective = Objective(
+            self._fusion,
+            self._text,
+            step_loss(settings, windows.labels, len(config.labels)),
+            settings.text_weight,
+            settings.precision,
+        )
+        self._averaged = _averaged(self._fusion, settings.average_decay)
+        self._optimiser = self._new_optimiser()
         self._best: tuple[FusionModel, Scores] | None = None
-        self._stale = 0
+        self.log: tuple[Epoch, ...] = ()
         self.fingerprint = _fingerprint(config, settings, windows, prototypes, seed)
 
-    def is_stale(self) -> bool:
-        """Whether patience is at an end."""
-        return 0 < self._settings.patience <= self._stale
+    def _new_optimiser(self) -> Optimiser:
+        settings, device = self._settings, self._processes.device
+        updates = -(-len(self._windows) // (settings.batch * settings.accumulate))
+        return Optimiser(
+            self._learning,
+            steps=settings.epochs * updates,
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            warm_up=settings.warm_up,
+            largest_gradient=settings.largest_gradient,
+            scaler=torch.amp.GradScaler(device.type) if settings.precision == "float16" else None,
+        )
 
-    def epoch(self, validation: Sequence[ClipWindows], labels: Sequence[str]) -> EpochRow:
-        """Train over all windows once, and validate."""
-        rate, loss = self._optimiser.learning_rate, self._train_epoch()
-        learned = self.fusion if self._ema is None else self._ema.module
-        # The best epoch is kept as it was; it is validated where the rest of the toolkit computes.
-        fusion = copy.deepcopy(learned).cpu()
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether nothing got better for as many epochs as the settings allow."""
+        scores = [epoch.macro_f1 for epoch in self.log]
+        return bool(scores) and 0 < self._settings.patience <= len(scores) - 1 - scores.index(max(scores))
+
+    def epoch(self, validation: Sequence[ClipWindows], labels: Sequence[str]) -> Epoch:
+        """Pass over the windows once, in an order of its own, and validate."""
+        loss = self._pass()
+        # Copied, for it may be the best; validated on the CPU, as all of the toolkit is.
+        fusion = copy.deepcopy(self._scored).cpu()
         scores = evaluate(fusion, validation, labels)
         macro_f1 = self._processes.agree(scores.macro_f1)
-        self._stale += 1
-        if self._best is None or macro_f1 > self._best[1].macro_f1:
-            self._best, self._stale = (fusion, scores), 0
-        row = EpochRow(
+        if not self.log or macro_f1 > max(epoch.macro_f1 for epoch in self.log):
+            self._best = fusion, scores
+        epoch = Epoch(
             mode=self._mode,
-            epoch=len(self.rows) + 1,
+            epoch=len(self.log) + 1,
             loss=loss,
-            learning_rate=rate,
+            learning_rate=self._optimiser.learning_rate,
             macro_f1=macro_f1,
-            accuracy=scores.accuracy,
         )
-        self.rows = (*self.rows, row)
-        return row
+        self.log = (*self.log, epoch)
+        return epoch
 
     def fitted(self) -> Fitted:
         """The best epoch so far."""
         assert self._best is not None  # noqa: S101 - settings ask for one epoch at least
-        return Fitted(*self._best, self.rows)
+        return Fitted(*self._best, self.log)
 
-    def _train_epoch(self) -> float:
+    @property
+    def _scored(self) -> FusionModel:
+        """What is scored and kept: the weights, or their moving average."""
+        return self._fusion if self._averaged is None else cast("FusionModel", self._averaged.module)
+
+    def _pass(self) -> float:
         if self._processes.count > 1:
             # Each process drops out units of its own.
-            torch.manual_seed(hash((self._seed, len(self.rows), self._processes.rank)))
-        self.fusion.train()
+            torch.manual_seed(hash((self._seed, len(self.log), self._processes.rank)))
         order = torch.randperm(len(self._windows), generator=self._generator)
-        losses = [self.step(index) for index in torch.split(order, self._settings.batch)]
+        batches, together = torch.split(order, self._settings.batch), self._settings.accumulate
+        losses: list[float] = []
+        for first in range(0, len(batches), together):
+            losses += self.step(batches[first : first + together])
         return self._processes.total(sum(losses) / len(losses))
 
-    def step(self, index: Tensor) -> float:
-        """Learn from the windows at ``index``; returns this process's share of the loss."""
-        # Every process draws for the whole batch, so that their parts are those of one process's batch.
-        batch = drop_modalities(self._windows.select(index), self._settings, self._generator)
-        self._optimiser.begin()
-        loss = sum(self._optimiser.backward(part) for part in self._part_losses(batch))
+    def step(self, batches: Sequence[Tensor]) -> list[float]:
+        """One update, from batches of windows given by their numbers, int64 ``[B]`` each.
+
+        Returns:
+            The loss of each batch; of several processes, the part of it that this one adds.
+        """
+        losses = self.add_gradients(batches)
+        self._optimiser.update()
+        if self._averaged is not None:
+            self._averaged.update_parameters(self._fusion)
+        return losses
+
+    def add_gradients(self, batches: Sequence[Tensor]) -> list[float]:
+        """The part of an update before the weights change, see ``step``."""
+        self._fusion.train()
+        losses = [self._add(index, 1.0 / len(batches)) for index in batches]
         self._processes.add_gradients(self._optimiser.parameters)
-        self._optimiser.finish()
-        if self._ema is not None:
-            self._ema.update_parameters(self.fusion)
-        return loss
+        return losses
 
-    def _part_losses(self, batch: WindowSet) -> Iterable[Tensor]:
-        parts = shares(len(batch), self._settings.accumulation, self._processes)
-        if len(parts) == self._processes.count == 1:
-            return [self._loss(batch.to(self._processes.device), None)]
-        filled = [part for part in parts if len(part)]
-        if not filled:
-            # More processes than windows: all need gradients to add, be they 0.
-            return [0.0 * self._loss(batch.select(torch.tensor([0])).to(self._processes.device), None)]
-        whole = self._weights(batch)
-        return (self._loss(batch.select(part).to(self._processes.device), whole) for part in filled)
-
-    def _loss(self, part: WindowSet, whole: tuple[float, float] | None) -> Tensor:
-        """A part's loss, as its share of the whole batch's mean where that is cut into parts."""
-        classes, text = fusion_losses(
-            self.fusion, self.text, part, self._classify, AUTOCAST[self._settings.precision]
-        )
-        if whole is not None:
-            own = self._weights(part)
-            classes = classes * (own[0] / max(whole[0], 1e-30))
-            text = None if text is None else text * (own[1] / max(whole[1], 1e-30))
-        return classes if text is None else classes + self._settings.text_weight * text
-
-    def _weights(self, batch: WindowSet) -> tuple[float, float]:
-        """What the means of both losses over this batch count."""
-        seen = seen_labels(batch.frame_mask, batch.labels)
-        return self._classify.weight(batch.labels), float((seen != IGNORED).sum())
+    def _add(self, index: Tensor, share: float) -> float:
+        # Every process draws for the whole batch: their parts are then those of one process's batch.
+        batch = drop_modalities(self._windows.select(index), self._settings, self._generator)
+        batch = batch.to(self._processes.device)
+        if self._processes.count == 1:
+            loss = self._objective.loss(batch)
+        else:
+            loss = self._objective.share(*self._processes.part_of(batch))
+        return self._optimiser.add(loss * share if share < 1.0 else loss) / share
 
     def state(self) -> State:
-        """All that ``restore`` needs."""
-        best, scores = self._best or (self.fusion, None)
-        assert scores is not None  # noqa: S101 - asked for after an epoch
-        scaler = self._optimiser.scaler.state_dict() if self._optimiser.scaler else {}
+        """What ``restore`` goes on from."""
+        best, scores = self.fitted().fusion, self.fitted().validation
+        optimiser = self._optimiser.state()
         progress = Progress(
-            fingerprint=self.fingerprint,
-            steps=self._optimiser.steps_done,
-            rows=self.rows,
-            best=scores,
-            stale=self._stale,
-            scale=float(scaler.get("scale", 0.0)),
-            steps_to_growth=int(scaler.get("_growth_tracker", 0)),
+            fingerprint=self.fingerprint, optimiser=optimiser.progress, log=self.log, best=scores
         )
-        parts = {
-            "fusion": self.fusion.state_dict(),
-            "text": self.text.state_dict() if self.text else {},
+        tensors = {
+            **{name: module.state_dict() for name, module in self._modules().items()},
             "best": best.state_dict(),
-            "ema": self._ema.state_dict() if self._ema else {},
-            "adamw": self._optimiser.tensors(),
+            "optimiser": optimiser.tensors,
             "random": {"torch": torch.get_rng_state(), "order": self._generator.get_state()},
         }
-        return State(progress, {k: v for name, part in parts.items() for k, v in part_of(name, part).items()})
+        return State(progress, parts_of(tensors))
 
     def restore(self, state: State) -> None:
         """Go on from a state of the same settings and data."""
-        self.fusion.load_state_dict(state.part("fusion"))
-        if self.text is not None:
-            self.text.load_state_dict(state.part("text"))
-        if self._ema is not None:
-            self._ema.load_state_dict(state.part("ema"))
-        self._optimiser.restore(state.part("adamw"), state.progress.steps)
-        if self._optimiser.scaler is not None:
-            progress = {"scale": state.progress.scale, "_growth_tracker": state.progress.steps_to_growth}
-            self._optimiser.scaler.load_state_dict({**self._optimiser.scaler.state_dict(), **progress})
-        best = copy.deepcopy(self.fusion).cpu()
+        for name, module in self._modules().items():
+            module.load_state_dict(state.part(name))
+        self._optimiser.restore(OptimiserState(state.part("optimiser"), state.progress.optimiser))
+        best = copy.deepcopy(self._fusion).cpu()
         best.load_state_dict(state.part("best"))
-        self._best, self._stale, self.rows = (
-            (best, state.progress.best),
-            state.progress.stale,
-            state.progress.rows,
-        )
+        self._best, self.log = (best, state.progress.best), state.progress.log
         random = state.part("random")
         self._generator.set_state(random["order"])
         torch.set_rng_state(random["torch"])
 
+    def learning_parameters(self) -> list[torch.nn.Parameter]:
+        """Those of the fusion and of the text-guided loss."""
+        return self._optimiser.parameters
 
-def _optimiser(
-    fusion: FusionModel,
-    text: TextGuidedLoss | None,
-    settings: FusionSettings,
-    windows: int,
-    processes: Processes,
-) -> Optimiser:
-    return Optimiser(
-        [fusion] if text is None else [fusion, text],
-        steps=settings.epochs * -(-windows // settings.batch),
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        warm_up=settings.warm_up,
-        largest_gradient=settings.largest_gradient,
-        scaler=torch.amp.GradScaler(processes.device.type) if settings.precision == "float16" else None,
-    )
+    def _modules(self) -> dict[str, torch.nn.Module]:
+        modules = {"fusion": self._fusion, "text": self._text, "averaged": self._averaged}
+        return {name: module for name, module in modules.items() if module is not None}
 
 
-def class_counts(labels: Tensor, classes: int) -> Tensor:
-    """Steps of each class, int64 ``[C]``."""
-    return torch.bincount(labels[labels != IGNORED], minlength=classes)
-
-
-def step_loss(settings: FusionSettings, counts: Tensor | None = None) -> StepLoss:
-    """The loss that the settings ask for."""
-    return StepLoss(
-        counts,
-        label_smoothing=settings.label_smoothing,
-        effective_beta=settings.effective_beta if settings.class_weights == "effective_number" else None,
-        focal_gamma=settings.focal_gamma,
-        logit_adjustment=settings.logit_adjustment,
-    )
-
-
-def fusion_loss(
-    fusion: FusionModel, text: TextGuidedLoss | None, batch: WindowSet, settings: FusionSettings
-) -> Tensor:
-    """Cross-entropy over the labelled steps, and the text-guided loss on the visual representation."""
-    classes, guided = fusion_losses(fusion, text, batch, step_loss(settings))
-    return classes if guided is None else classes + settings.text_weight * guided
-
-
-def fusion_losses(
-    fusion: FusionModel,
-    text: TextGuidedLoss | None,
-    batch: WindowSet,
-    classify: StepLoss,
-    precision: torch.dtype = torch.float32,
-) -> tuple[Tensor, Tensor | None]:
-    """Both losses apart: of the classes, and of the text if there is one."""
-    autocast = precision != torch.float32
-    device = batch.labels.device.type
-    with torch.autocast(device, precision if autocast else None, enabled=autocast):
-        logits, features = fusion.forward_features(
-            batch.frame_embeddings, batch.frame_mask, batch.audio_tokens, batch.audio_mask
-        )
-    loss = classify(logits.float(), batch.labels)
-    if text is None or features is None:
-        return loss, None
-    return loss, text(features.float(), batch.frame_mask, batch.labels)
+def _averaged(fusion: FusionModel, decay: float) -> AveragedModel | None:
+    if not decay:
+        return None
+    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(fusion, multi_avg_fn=average)
 
 
 def _fingerprint(
@@ -329,8 +275,8 @@ def _fingerprint(
     if prototypes is not None:
         digest.update(prototypes.numpy().tobytes())
     if len(windows):
-        first = windows.select(torch.tensor([0, len(windows) - 1]))
-        digest.update(first.frame_embeddings.numpy().tobytes() + first.audio_tokens.numpy().tobytes())
+        some = windows.select(torch.tensor([0, len(windows) - 1]))
+        digest.update(some.frame_embeddings.numpy().tobytes() + some.audio_tokens.numpy().tobytes())
     return digest.hexdigest()
 
 

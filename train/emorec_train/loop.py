@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +23,28 @@ class TrainingDivergedError(EmorecError, RuntimeError):
     """The loss is no number any more."""
 
 
+class OptimiserProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an optimiser came.
+
+    Attributes:
+        updates: How many it made.
+        scale: Of the loss (float16 only).
+        updates_to_growth: Updates since the scale last changed.
+    """
+
+    updates: int
+    scale: float = 0.0
+    updates_to_growth: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OptimiserState:
+    """AdamW's moments by ``<parameter>.<name>``, and how far it came."""
+
+    tensors: dict[str, Tensor]
+    progress: OptimiserProgress
+
+
 class Optimiser:
     """AdamW over a known number of steps; no decay for vectors (norms, biases, temperatures).
 
@@ -31,7 +55,7 @@ class Optimiser:
         weight_decay: For matrices.
         warm_up: Share of the steps over which the learning rate rises.
         largest_gradient: Gradients are scaled down to this norm.
-        scaler: Scales the loss, for float16.
+        scaler: Scales the losses, for float16.
     """
 
     def __init__(
@@ -53,10 +77,16 @@ class Optimiser:
             {"params": vectors, "weight_decay": 0.0},
         ]
         self._adamw = torch.optim.AdamW(groups, lr=learning_rate)
-        self._peak, self._factor = learning_rate, lambda step: rate_at(step, steps, warm_up)
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._adamw, self._factor)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._adamw, lambda step: rate_at(step, steps, warm_up)
+        )
         self._largest_gradient = largest_gradient
-        self.scaler = scaler
+        self._scaler = scaler
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the next update."""
+        return float(self._schedule.get_last_lr()[0])
 
     def step(self, loss: Tensor) -> float:
         """Learn from one loss and return it.
@@ -64,17 +94,12 @@ class Optimiser:
         Raises:
             TrainingDivergedError: It is not finite.
         """
-        self.begin()
-        value = self.backward(loss)
-        self.finish()
+        value = self.add(loss)
+        self.update()
         return value
 
-    def begin(self) -> None:
-        """Forget the last step's gradients."""
-        self._adamw.zero_grad(set_to_none=True)
-
-    def backward(self, loss: Tensor) -> float:
-        """Add a loss's gradients and return it.
+    def add(self, loss: Tensor) -> float:
+        """Add the gradients of one loss to those of the next update, and return it.
 
         Raises:
             TrainingDivergedError: It is not finite.
@@ -82,47 +107,56 @@ class Optimiser:
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingDivergedError("training diverged: the loss is not finite; lower the learning rate")
-        scaled = loss if self.scaler is None else self.scaler.scale(loss)
+        scaled = loss if self._scaler is None else self._scaler.scale(loss)
         scaled.backward()  # type: ignore[no-untyped-call]
         return value
 
-    def finish(self) -> None:
-        """Learn from the gradients; with a scaler, a step whose gradients overflow is left out."""
-        if self.scaler is not None:
-            self.scaler.unscale_(self._adamw)
+    def update(self) -> None:
+        """Learn from all that was added; with a scaler, an update whose gradients overflow is left out."""
+        if self._scaler is not None:
+            self._scaler.unscale_(self._adamw)
         nn.utils.clip_grad_norm_(self.parameters, self._largest_gradient)
-        if self.scaler is None:
+        if self._scaler is None:
             self._adamw.step()
         else:
-            self.scaler.step(self._adamw)
-            self.scaler.update()
+            self._scaler.step(self._adamw)
+            self._scaler.update()
         self._schedule.step()
+        self._adamw.zero_grad(set_to_none=True)
 
-    @property
-    def steps_done(self) -> int:
-        """Steps so far."""
-        return int(self._schedule.last_epoch)
-
-    @property
-    def learning_rate(self) -> float:
-        """Of the next step."""
-        return float(self._adamw.param_groups[0]["lr"])
-
-    def tensors(self) -> dict[str, Tensor]:
-        """AdamW's moments and steps, ``<parameter>.<name>``."""
+    def state(self) -> OptimiserState:
+        """What ``restore`` goes on from."""
         states = self._adamw.state_dict()["state"]
-        return {f"{k}.{name}": value for k, state in states.items() for name, value in state.items()}
+        scaler = {} if self._scaler is None else self._scaler.state_dict()
+        return OptimiserState(
+            {f"{key}.{name}": value for key, own in states.items() for name, value in own.items()},
+            OptimiserProgress(
+                updates=int(self._schedule.last_epoch),
+                scale=float(scaler.get("scale", 0.0)),
+                updates_to_growth=int(scaler.get("_growth_tracker", 0)),
+            ),
+        )
 
-    def restore(self, tensors: dict[str, Tensor], steps_done: int) -> None:
-        """Go on after ``steps_done`` steps with what ``tensors`` gave then."""
-        states: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
+    def restore(self, state: OptimiserState) -> None:
+        """Go on from a state of the same parameters and settings."""
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in state.tensors.items():
             number, _, name = key.partition(".")
-            states.setdefault(int(number), {})[name] = value
-        self._adamw.load_state_dict({**self._adamw.state_dict(), "state": states})
-        self._schedule.last_epoch = steps_done
-        for group in self._adamw.param_groups:
-            group["lr"] = self._peak * self._factor(steps_done)
+            moments.setdefault(int(number), {})[name] = value
+        self._adamw.load_state_dict({**self._adamw.state_dict(), "state": moments})
+        progress = state.progress
+        rates = [
+            peak * factor(progress.updates)
+            for peak, factor in zip(self._schedule.base_lrs, self._schedule.lr_lambdas, strict=True)
+        ]
+        self._schedule.load_state_dict(
+            {**self._schedule.state_dict(), "last_epoch": progress.updates, "_last_lr": rates}
+        )
+        for group, rate in zip(self._adamw.param_groups, rates, strict=True):
+            group["lr"] = rate
+        if self._scaler is not None:
+            scale = {"scale": progress.scale, "_growth_tracker": progress.updates_to_growth}
+            self._scaler.load_state_dict({**self._scaler.state_dict(), **scale})
 
 
 def rate_at(step: int, steps: int, warm_up: float = WARM_UP) -> float:

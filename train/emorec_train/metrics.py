@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from emorec_train.labels import IGNORED
 
@@ -44,6 +44,25 @@ def score(truth: NDArray[np.int64], predicted: NDArray[np.int64], names: Sequenc
         f1={name: round(float(value), 4) for name, value in zip(names, f1, strict=True)},
         steps=len(truth),
     )
+
+
+def confusion(truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """How often each class, a row, was taken for each class, a column: int64 ``[C, C]``."""
+    labelled = truth != IGNORED
+    if not labelled.any():
+        return np.zeros((classes, classes), np.int64)
+    matrix = confusion_matrix(truth[labelled], predicted[labelled], labels=range(classes))
+    return np.asarray(matrix, np.int64)
+
+
+def clip_scores(truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> tuple[int, float, float]:
+    """Labelled steps, accuracy, and the mean F1 of the classes that occur, of one clip."""
+    labelled = truth != IGNORED
+    truth, predicted = truth[labelled], predicted[labelled]
+    if len(truth) == 0:
+        return 0, float("nan"), float("nan")
+    macro = f1_score(truth, predicted, average="macro", zero_division=0.0)
+    return len(truth), float(accuracy_score(truth, predicted)), float(macro)
 
 
 def table(rows: dict[str, Scores]) -> str:

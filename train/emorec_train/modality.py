@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from emorec_train.features import WindowSet
-from emorec_train.presets import FusionSettings
+from emorec_train.settings import FusionSettings
 
 LONGEST_STRETCH = 0.5
 """Longest dropped stretch, as a share of the window."""

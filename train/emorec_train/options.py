@@ -13,7 +13,8 @@ import click
 from emorec_rt.errors import EmorecError, UsageError
 from emorec_train.changes import change
 from emorec_train.dataset_clips import DataRequest
-from emorec_train.presets import PRESETS, Preset, find_preset
+from emorec_train.presets import PRESETS, find_preset
+from emorec_train.settings import Preset
 
 F = TypeVar("F", bound=Callable[..., None])
 

@@ -12,9 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from emorec_rt.errors import EmorecError, UsageError
-from emorec_train.settings import EncoderSettings, FusionSettings, Preset
-
-__all__ = ["DEMO", "PRESETS", "REFERENCE", "EncoderSettings", "FusionSettings", "Preset", "find_preset"]
+from emorec_train.settings import Preset
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "presets"
 _BASE_KEY: Final = "extends"

@@ -17,16 +17,18 @@ from torch import Generator, Tensor, nn
 
 from emorec_rt.manifest import Audio
 from emorec_rt.signal import SAMPLE_RATE_HZ, TOKEN_HOP_SAMPLES, TOKEN_RECEPTIVE_SAMPLES
+from emorec_train.adapting import learning
 from emorec_train.augment import augment_frames, augment_sound
 from emorec_train.labels import IGNORED
 from emorec_train.loop import Optimiser, train_steps
 from emorec_train.model.audio import AudioEncoder
-from emorec_train.model.losses import LARGEST_SCALE, step_cross_entropy
+from emorec_train.model.build import freeze
+from emorec_train.model.losses import LARGEST_SCALE, StepLoss
 from emorec_train.model.text import TextEncoder
 from emorec_train.model.vision import VisionEncoder
-from emorec_train.presets import EncoderSettings
 from emorec_train.progress import say, tracked
 from emorec_train.records import CroppedClip
+from emorec_train.settings import EncoderSettings
 
 LABEL_SMOOTHING = 0.1
 
@@ -69,7 +71,6 @@ def train_vision(
     heads: list[nn.Module] = [nn.Linear(vision.embed_dim, len(labels))]
     if text is not None:
         heads.append(_TextHead(text.train(), labels))
-    optimiser = _optimiser([vision.train(), *heads], settings)
 
     def loss_of(_step: int) -> Tensor:
         crops, targets = sampler.draw(settings.batch, rng)
@@ -77,7 +78,12 @@ def train_vision(
             images = vision(augment_frames(crops, generator))
         return torch.stack([_classify(head(images.float()), targets) for head in heads]).sum()
 
-    return train_steps(tracked(range(settings.steps), "visual encoder", settings.steps), optimiser, loss_of)
+    with learning(vision, settings):
+        if text is not None and settings.partial:
+            freeze(text)  # the class texts stay where the pretrained tower has them
+        optimiser = _optimiser([vision, *heads], settings)
+        steps = tracked(range(settings.steps), "visual encoder", settings.steps)
+        return train_steps(steps, optimiser, loss_of)
 
 
 class ChunkSampler:
@@ -136,7 +142,6 @@ def train_audio(
         say("no sound in the training clips: the audio encoder learns nothing")
         return 0.0
     head = nn.Linear(spec.embedding_dim, classes)
-    optimiser = _optimiser([audio, head], settings)
 
     def loss_of(_step: int) -> Tensor:
         samples, targets = sampler.draw(settings.batch, rng)
@@ -144,8 +149,10 @@ def train_audio(
             logits = head(audio(augment_sound(samples, generator)))
         return _classify(logits.float(), targets)
 
-    audio.train()
-    return train_steps(tracked(range(settings.steps), "audio encoder", settings.steps), optimiser, loss_of)
+    with learning(audio, settings):
+        optimiser = _optimiser([audio, head], settings)
+        steps = tracked(range(settings.steps), "audio encoder", settings.steps)
+        return train_steps(steps, optimiser, loss_of)
 
 
 class _TextHead(nn.Module):
@@ -164,7 +171,7 @@ class _TextHead(nn.Module):
 
 
 def _classify(logits: Tensor, targets: Tensor) -> Tensor:
-    return step_cross_entropy(logits, targets, label_smoothing=LABEL_SMOOTHING)
+    return StepLoss(LABEL_SMOOTHING)(logits, targets)
 
 
 def _optimiser(modules: Sequence[nn.Module], settings: EncoderSettings) -> Optimiser:

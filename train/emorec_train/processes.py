@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 
 from emorec_rt.errors import UsageError
+from emorec_train.features import WindowSet
+from emorec_train.labels import IGNORED
 
 LONGEST_WAIT: Final = timedelta(days=1)
 """While process 0 fills a cache the others wait; if one fails, torchrun ends them all."""
@@ -49,9 +51,18 @@ class Processes:
             return
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         dist.all_reduce(flat)
-        sums = flat.split([gradient.numel() for gradient in gradients])
+        sums = torch.split(flat, [gradient.numel() for gradient in gradients])
         for gradient, total in zip(gradients, sums, strict=True):
             gradient.copy_(total.view_as(gradient))
+
+    def part_of(self, batch: WindowSet) -> tuple[WindowSet, WindowSet]:
+        """This process's windows of a batch, and the batch; where it has none, a window without labels."""
+        own = torch.arange(len(batch)).tensor_split(self.count)[self.rank]
+        if len(own):
+            return batch.select(own), batch
+        # All need gradients to add, be they 0.
+        first = batch.select(torch.tensor([0]))
+        return replace(first, labels=torch.full_like(first.labels, IGNORED)), batch
 
     def agree(self, value: float) -> float:
         """Process 0's value."""
@@ -107,15 +118,3 @@ def joined(device: str) -> Iterator[Processes]:
         yield Processes(dist.get_rank(), dist.get_world_size(), place or torch.device("cpu"))
     finally:
         dist.destroy_process_group()
-
-
-def shares(items: int, parts: int, processes: Processes) -> list[Tensor]:
-    """Which windows of a batch this process takes, one part after the other; a part may be empty.
-
-    Args:
-        items: Windows in the batch.
-        parts: Parts that each process cuts its share into.
-        processes: Who takes part.
-    """
-    every = torch.arange(items).tensor_split(parts * processes.count)
-    return list(every[processes.rank * parts : (processes.rank + 1) * parts])

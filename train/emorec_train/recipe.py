@@ -14,26 +14,33 @@ import torch
 from torch import Tensor
 
 from emorec_rt.errors import UsageError
+from emorec_rt.writers.base import WholeFile
 from emorec_train.board import open_board
 from emorec_train.clips import Split
 from emorec_train.dataset_clips import DATA_KEY, DataRequest
-from emorec_train.evaluate import evaluate
-from emorec_train.features import ClipWindows
+from emorec_train.evaluate import LABEL_STEPS_KEY, evaluate, label_steps
 from emorec_train.fit import Around, Fitted, fit_fusion, with_mode
 from emorec_train.metrics import Scores, table
 from emorec_train.model.build import Models, build_models
 from emorec_train.model.checkpoint import FILE_NAME, TrainingRecord, save_checkpoint
 from emorec_train.model.config import Mode
 from emorec_train.model.text import frozen_prototypes
-from emorec_train.presets import Preset
 from emorec_train.processes import Processes, joined
 from emorec_train.progress import Stopwatch, say
-from emorec_train.stages import SPLITS, EncoderChoice, choose_encoders, make_windows, open_source
-from emorec_train.state import log_csv, write_whole
+from emorec_train.settings import Preset
+from emorec_train.stages import (
+    SPLITS,
+    EncoderChoice,
+    Windows,
+    choose_encoders,
+    make_windows,
+    open_source,
+)
+from emorec_train.state import log_csv
 
 ABLATIONS: tuple[Mode, ...] = ("visual", "audio")
 LOG_FILE = "log.csv"
-"""Every epoch's loss, learning rate and validation scores, in the checkpoint's folder."""
+"""Every epoch's loss, learning rate and validation score, in the checkpoint's folder."""
 
 _LIBRARIES = ("torch", "open_clip_torch", "transformers", "numpy", "opencv-python-headless")
 
@@ -75,70 +82,60 @@ def state_folder(out: Path) -> Path:
 
 
 def train(run: Run) -> dict[Mode, Scores]:
-    """Train, score on held-out clips, and write the checkpoint and ``metrics.json``.
+    """Train, score on held-out clips, and write the checkpoint, ``metrics.json`` and ``log.csv``.
 
     Returns:
         Test scores of the full model and of each single stream; data without a test split has those of its
-        validation split instead.
+        validation split instead. Nothing from a run that is complete already, and from processes that don't
+        lead.
 
     Raises:
         EmorecError: Something is wrong with the settings, the weights or the output folder.
     """
-    state = state_folder(run.out)
-    if run.resume and not state.exists() and (run.out / FILE_NAME).is_file():
+    if run.resume and not state_folder(run.out).exists() and (run.out / FILE_NAME).is_file():
         say(f"{run.out} is complete: there is nothing to go on with")
         return {}
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and run.cache is None:
         raise UsageError("several processes train from a cache: give --cache, with frozen encoders")
-    torch.manual_seed(run.seed)
     watch = Stopwatch()
-    preset = choose_encoders(run.preset, run.encoders)
     with joined(run.device) as processes:
         with processes.in_turn():
-            source, preset = open_source(preset, run.data, workers=run.workers, cache=run.cache)
-            run = replace(run, preset=preset)
-            models = build_models(
-                preset.model, pretrained=run.encoders.pretrained, offline=run.encoders.offline
-            )
-            windows = make_windows(
-                source, preset, models, watch, seed=run.seed, workers=run.workers, cache=run.cache
-            )
-        prototypes = None
-        if models.text is not None:
-            prototypes = frozen_prototypes(models.text, preset.model.labels)
+            run, models, windows, prototypes = prepare(run, watch)
         with watch.stage("fusion"):
             fitted = _fit_modes(run, windows, prototypes, processes)
         if not processes.leads:
             return {}
-    return _finish(run, models, windows, fitted, prototypes, watch)
+    return _finish(run, models, windows, prototypes, fitted, watch)
 
 
-def _finish(
-    run: Run,
-    models: Models,
-    windows: dict[Split, list[ClipWindows]],
-    fitted: dict[Mode, Fitted],
-    prototypes: Tensor | None,
-    watch: Stopwatch,
-) -> dict[Mode, Scores]:
-    """Score, and write the checkpoint."""
-    preset = run.preset
-    scored: Split = "test" if windows["test"] else "validation"
-    scores = {
-        mode: evaluate(fit.fusion, windows[scored], preset.model.labels) for mode, fit in fitted.items()
-    }
-    clips = {str(split): [clip.clip_id for clip in windows[split]] for split in SPLITS}
-    metrics = _metrics(fitted, scores, watch)
-    _save(run, models, fitted[preset.model.fusion.mode], prototypes, clips, metrics)
-    write_whole(run.out / LOG_FILE, log_csv([row for fit in fitted.values() for row in fit.epochs]))
-    _forget(state_folder(run.out))
-    say(table({f"{mode} ({scored})": value for mode, value in scores.items()}))
-    say(f"seconds: {watch.seconds}")
-    return scores
+def prepare(run: Run, watch: Stopwatch) -> tuple[Run, Models, Windows, Tensor | None]:
+    """Everything up to the fusion: clips, encoders, features, class texts.
+
+    Returns:
+        The run with the labels and preprocessing that were found, its modules, the windows of each split, and
+        the class texts ``[C, E]`` where there is text guidance.
+
+    Raises:
+        EmorecError: Something is wrong with the settings, the weights or the data.
+    """
+    torch.manual_seed(run.seed)
+    preset = choose_encoders(run.preset, run.encoders)
+    source, preset = open_source(preset, run.data, workers=run.workers, cache=run.cache)
+    models = build_models(preset.model, pretrained=run.encoders.pretrained, offline=run.encoders.offline)
+    windows = make_windows(source, preset, models, watch, seed=run.seed, workers=run.workers, cache=run.cache)
+    prototypes = None
+    if models.text is not None:
+        prototypes = frozen_prototypes(models.text, preset.model.labels)
+    return replace(run, preset=preset), models, windows, prototypes
+
+
+def scored_split(windows: Windows) -> Split:
+    """Test, or validation where the data has no test split."""
+    return "test" if windows["test"] else "validation"
 
 
 def _fit_modes(
-    run: Run, windows: dict[Split, list[ClipWindows]], prototypes: Tensor | None, processes: Processes
+    run: Run, windows: Windows, prototypes: Tensor | None, processes: Processes
 ) -> dict[Mode, Fitted]:
     preset, folder = run.preset, state_folder(run.out)
     if not run.resume and processes.leads:
@@ -160,10 +157,35 @@ def _fit_modes(
 
 def _forget(folder: Path) -> None:
     """Remove the state of a run, and nothing else that may lie in the folder."""
-    for file in [*folder.glob("*.safetensors"), *folder.glob("*.csv")]:
+    for file in folder.glob("*.safetensors"):
         file.unlink(missing_ok=True)
     with suppress(OSError):
         folder.rmdir()
+
+
+def _finish(
+    run: Run,
+    models: Models,
+    windows: Windows,
+    prototypes: Tensor | None,
+    fitted: dict[Mode, Fitted],
+    watch: Stopwatch,
+) -> dict[Mode, Scores]:
+    """Score, and write the checkpoint."""
+    preset, scored = run.preset, scored_split(windows)
+    scores = {
+        mode: evaluate(fit.fusion, windows[scored], preset.model.labels) for mode, fit in fitted.items()
+    }
+    clips = {str(split): [clip.clip_id for clip in windows[split]] for split in SPLITS}
+    metrics = _metrics(fitted, scores, watch)
+    settings = {LABEL_STEPS_KEY: label_steps(windows["train"], preset.model.labels)}
+    _save(run, models, fitted[preset.model.fusion.mode], prototypes, clips, metrics, settings)
+    with WholeFile(run.out / LOG_FILE) as file:
+        file.write(log_csv(epoch for fit in fitted.values() for epoch in fit.log))
+    _forget(state_folder(run.out))
+    say(table({f"{mode} ({scored})": value for mode, value in scores.items()}))
+    say(f"seconds: {watch.seconds}")
+    return scores
 
 
 def _metrics(fitted: dict[Mode, Fitted], scores: dict[Mode, Scores], watch: Stopwatch) -> dict[str, Any]:
@@ -190,6 +212,7 @@ def _save(
     prototypes: Tensor | None,
     clips: dict[str, list[str]],
     metrics: dict[str, Any],
+    found: dict[str, Any],
 ) -> None:
     settings = {key: value for key, value in msgspec.to_builtins(run.preset).items() if key != "model"}
     training = TrainingRecord(
@@ -197,7 +220,7 @@ def _save(
         seed=run.seed,
         clips=clips,
         metrics=metrics,
-        settings={**settings, **({DATA_KEY: run.data.recorded()} if run.data else {})},
+        settings={**settings, **found, **({DATA_KEY: run.data.recorded()} if run.data else {})},
         versions=_versions(),
     )
     save_checkpoint(

@@ -13,7 +13,9 @@ Rate = Annotated[float, msgspec.Meta(gt=0.0)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Amount = Annotated[float, msgspec.Meta(ge=0.0)]
 
-ClassWeights = Literal["none", "effective_number"]
+Below1 = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
+
+ClassWeights = Literal["equal", "balanced"]
 Precision = Literal["float32", "bfloat16", "float16"]
 
 
@@ -25,12 +27,22 @@ class EncoderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         batch: Frames or chunks in a step.
         learning_rate: Its peak.
         weight_decay: AdamW's.
+        last_blocks: How many of its last blocks learn, the rest being frozen; 0 for the whole encoder.
+        lora_rank: Rank of the low-rank updates (LoRA, through peft) that learn in place of its weights and
+            are merged into them afterwards; 0 for none. All blocks get them, or ``last_blocks``.
     """
 
     steps: Count
     batch: Positive
     learning_rate: Rate
     weight_decay: Amount = 0.05
+    last_blocks: Count = 0
+    lora_rank: Count = 0
+
+    @property
+    def partial(self) -> bool:
+        """Whether only a part of the encoder learns."""
+        return bool(self.last_blocks or self.lora_rank)
 
 
 class FusionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,17 +59,17 @@ class FusionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         stretch_dropout: Share of windows that lose a stretch of a stream, for each stream.
         feature_noise: Standard deviation of noise on the features, relative to their own.
         time_jitter: Most steps by which sound is shifted against the picture, either way.
-        class_weights: ``effective_number`` weighs each class by Cui et al., CVPR 2019.
-        effective_beta: Their beta; nearer to 1, rare classes weigh more.
-        focal_gamma: Exponent of the focal loss (Lin et al., ICCV 2017); 0 is cross-entropy.
-        logit_adjustment: Factor tau on the log of the class shares that is added to the logits while training
-            (Menon et al., ICLR 2021), so that the model answers as if classes were equally frequent.
+        class_weights: ``balanced`` weighs rare classes up, see ``imbalance.balanced_weights``.
+        balance_beta: Its strength.
+        logit_adjustment: Scale of the log prior that is added to the logits while training; 1 is the paper's.
+        focal_gamma: Of the focal loss; 0 is cross-entropy.
         text_temperature: Where the learnable temperature of the text-guided loss starts; 0.07 is CLIP's.
-        accumulation: Parts that a batch is cut into, one after the other in memory; the gradient is the same.
+        accumulate: Batches whose gradients make one update.
         largest_gradient: Gradients are scaled down to this norm.
-        warm_up: Share of the steps over which the learning rate rises; a cosine falls to 0 after it.
-        ema: Decay of the moving average of the weights, which is validated and kept instead; 0 has none.
-        patience: Epochs without a better validation macro F1 after which training stops; 0 never stops early.
+        warm_up: Share of the updates over which the learning rate rises; a cosine falls to 0 after it.
+        average_decay: Of an exponential moving average of the weights, which is then what is scored and kept;
+            0 keeps the weights themselves.
+        patience: Epochs without a better validation macro F1 after which training ends; 0 never ends early.
         precision: Of the forward pass (autocast); ``float16`` scales the loss.
     """
 
@@ -71,15 +83,15 @@ class FusionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     stretch_dropout: Share = 0.2
     feature_noise: Amount = 0.1
     time_jitter: Count = 0
-    class_weights: ClassWeights = "none"
-    effective_beta: Share = 0.9999
-    focal_gamma: Amount = 0.0
+    class_weights: ClassWeights = "equal"
+    balance_beta: Below1 = 0.999
     logit_adjustment: Amount = 0.0
+    focal_gamma: Amount = 0.0
     text_temperature: Rate = 0.07
-    accumulation: Positive = 1
+    accumulate: Positive = 1
     largest_gradient: Rate = 1.0
     warm_up: Share = 0.1
-    ema: Share = 0.0
+    average_decay: Below1 = 0.0
     patience: Count = 0
     precision: Precision = "float32"
 

@@ -1,4 +1,4 @@
-"""What a stopped training run goes on from: one safetensors file a fusion, its JSON in the file's header.
+"""A training run on disk: what a stopped run goes on from, with the same weights as one that never stopped.
 
 Weights, moments of the optimiser, moving average, best weights so far, states of the random generators, and
 how far it had come. Nothing is pickled. A file appears whole or not at all.
@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,7 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from emorec_rt.errors import OutputError
+from emorec_rt.writers.base import WholeFile
+from emorec_train.loop import OptimiserProgress
 from emorec_train.metrics import Scores
 from emorec_train.model.checkpoint import CheckpointError
 
@@ -28,16 +27,15 @@ _KEY: Final = "emorec"
 _AGAIN: Final = "train again without --resume"
 
 
-class EpochRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the log.
+class Epoch(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the training's log.
 
     Attributes:
         mode: Of the fusion.
-        epoch: From 1.
-        loss: Mean over the epoch's steps.
-        learning_rate: Of the epoch's last step.
+        epoch: Counted from 1.
+        loss: Mean over its batches.
+        learning_rate: At its end.
         macro_f1: On validation clips.
-        accuracy: Likewise.
     """
 
     mode: str
@@ -45,7 +43,6 @@ class EpochRow(msgspec.Struct, frozen=True, kw_only=True):
     loss: float
     learning_rate: float
     macro_f1: float
-    accuracy: float
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,21 +50,15 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         fingerprint: Of settings, model and data; another run can't go on from here.
-        steps: Optimiser steps taken.
-        rows: A row for each epoch that is done.
+        optimiser: How far the optimiser had come.
+        log: A line for each epoch that is done.
         best: Scores of the best epoch.
-        stale: Epochs since then.
-        scale: Of the loss (float16 only).
-        steps_to_growth: Steps since the scale last changed.
     """
 
     fingerprint: str
-    steps: int
-    rows: tuple[EpochRow, ...]
+    optimiser: OptimiserProgress
+    log: tuple[Epoch, ...]
     best: Scores
-    stale: int
-    scale: float = 0.0
-    steps_to_growth: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,41 +74,24 @@ class State:
         return {k.removeprefix(prefix): v for k, v in self.tensors.items() if k.startswith(prefix)}
 
 
-def part_of(name: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def parts_of(parts: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
     """Tensors under the names that ``State.part`` takes apart; copies, on the CPU."""
-    return {f"{name}.{key}": value.detach().cpu().clone().contiguous() for key, value in tensors.items()}
+    return {
+        f"{part}.{name}": value.detach().cpu().clone().contiguous()
+        for part, tensors in parts.items()
+        for name, value in tensors.items()
+    }
 
 
 def write_state(path: Path, state: State) -> None:
-    """Write a state and, beside it, its log as csv.
+    """Write a state.
 
     Raises:
         OutputError: The disk is full, or the folder can't be written; what was there before is still there.
     """
     header = {_KEY: msgspec.json.encode(state.progress).decode()}
-    write_whole(path, save(state.tensors, metadata=header))
-    write_whole(path.with_suffix(".csv"), log_csv(state.progress.rows))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside its place, then rename it.
-
-    Raises:
-        OutputError: It can't be written.
-    """
-    scratch: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        scratch = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        scratch.replace(path)
-    except OSError as error:
-        if scratch is not None:
-            scratch.unlink(missing_ok=True)
-        reason = error.strerror or error
-        raise OutputError(path, f"can't be written: {reason}; make room, then go on with --resume") from error
+    with WholeFile(path) as file:
+        file.write(save(state.tensors, metadata=header))
 
 
 def read_state(path: Path, fingerprint: str) -> State | None:
@@ -140,10 +114,10 @@ def read_state(path: Path, fingerprint: str) -> State | None:
     return State(progress, tensors)
 
 
-def log_csv(rows: Sequence[EpochRow]) -> bytes:
+def log_csv(log: Iterable[Epoch]) -> str:
     """The log as csv, a header first."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, EpochRow.__struct_fields__, lineterminator="\n")
+    writer = csv.DictWriter(text, Epoch.__struct_fields__, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(msgspec.to_builtins(row) for row in rows)
-    return text.getvalue().encode()
+    writer.writerows(msgspec.to_builtins(epoch) for epoch in log)
+    return text.getvalue()

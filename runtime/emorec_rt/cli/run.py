@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from emorec_rt.cli.console import say
+from emorec_rt.cli.calling import Call, leave
+from emorec_rt.cli.console import FiniteRange, say, silent
+from emorec_rt.cli.folder_options import folder_options
 from emorec_rt.cli.source_options import parsed, source_options
 
 if TYPE_CHECKING:
-    from emorec_rt.recognizer import Recognizer
-    from emorec_rt.session import Account, Session
+    from emorec_rt.account import Account
 
 EXIT_FAILED = 1
 EXIT_READER_GONE = 128 + 13
@@ -22,7 +24,7 @@ EXIT_READER_GONE = 128 + 13
 
 
 @click.command(hidden=True)
-@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="VIDEO...")
+@click.argument("inputs", nargs=-1, type=click.Path(path_type=Path), metavar="VIDEO...")
 @click.option(
     "--out",
     "-o",
@@ -46,7 +48,7 @@ EXIT_READER_GONE = 128 + 13
 )
 @click.option(
     "--min-segment",
-    type=click.FloatRange(0.0, 3600.0),
+    type=FiniteRange(0.0, 3600.0),
     default=0.5,
     show_default=True,
     metavar="SECONDS",
@@ -83,6 +85,7 @@ EXIT_READER_GONE = 128 + 13
 @click.option(
     "--batch-size", type=click.IntRange(1, 1024), default=16, show_default=True, help="Frames in a batch."
 )
+@folder_options
 @source_options
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 def run(
@@ -99,11 +102,18 @@ def run(
     threads: int | None,
     batch_size: int,
     quiet: bool,
+    lists: tuple[Path, ...],
+    resume: bool,
+    jobs: int | None,
+    vision_fps: float | None,
+    skip_similar: float | None,
+    summary: Path | None,
     **source: Any,
 ) -> None:
     """Write the expression of the main face at every frame of each VIDEO.
 
-    VIDEO is a media file (sound alone works too), a folder of them or of numbered pictures, a camera
+    VIDEO is a media file (sound alone works too), a folder of them or of numbered pictures, a quoted pattern
+    ('day*/**/*.mp4'), a list of all these (@list.txt, one a line, relative to the list), a camera
     (/dev/video0, csi://0 on a Jetson), a stream (rtsp://, http://, udp://, tcp://, srt://), a GStreamer
     pipeline (gst:...), or - for standard input. Without --out or --out-dir, JSON lines go to standard output.
     Exit code: 0 all done, 1 some inputs failed, 2 wrong usage, 141 the reader of standard output has closed
@@ -114,15 +124,17 @@ def run(
     emorec-rt talk.mp4 --out preds.csv --bundle engines/mine
     emorec-rt talk.mp4 -o preds.csv -o talk.srt -o talk.annotated.mp4 -o timeline.png
     emorec-rt recordings/ --out-dir results --format jsonl --format svg
+    emorec-rt @today.txt --out-dir results --resume --jobs 4 --summary results.csv
     """  # noqa: D301 - click reads the \b
-    from emorec_rt.bundle import open_bundle
-    from emorec_rt.engines import AUTO
+    from emorec_rt.account import check_summary_file
+    from emorec_rt.frame_encoding import Thinning
     from emorec_rt.inputs import plan
-    from emorec_rt.recognizer import Options, Recognizer
-    from emorec_rt.session import Session
-    from emorec_rt.sources import is_address
+    from emorec_rt.recognizer import Options
 
-    jobs = plan(inputs, outs, out_dir, format_names)
+    note = silent if quiet else say
+    if summary is not None:
+        check_summary_file(summary)
+    planned = plan(inputs, outs, out_dir, format_names, lists, note)
     options = Options(
         backend=backend,
         precision=precision,  # type: ignore[arg-type]  # click.Choice has checked the three literals
@@ -130,55 +142,27 @@ def run(
         batch_size=batch_size,
         faces=face,  # type: ignore[arg-type]
         face_model=face_model,
+        thinning=Thinning(vision_fps, skip_similar),
         source=parsed(source),
     )
-    opened = open_bundle(bundle)
-    if opened.manifest.notice and not quiet:
-        say(f"note: {opened.manifest.notice}")
-    recognizer = Recognizer(opened, options)
-    if backend == AUTO and not quiet:
-        say(f"note: backend {recognizer.backend}")
-    session = Session(recognizer, jobs, complain=say, min_segment_seconds=min_segment)
-    signal.signal(signal.SIGTERM, _leave)
-    if any(is_address(job.source) for job in jobs):
-        _stop_on_signal(recognizer)
-    account = _run(session, bar=not quiet and sys.stderr.isatty())
-    if not quiet and not account.reader_gone:
-        say(account.summary())
+    call = Call(
+        planned, bundle, options, min_segment, jobs, resume, note, bar=not quiet and sys.stderr.isatty()
+    )
+    signal.signal(signal.SIGTERM, leave)
+    _close(call.run(), note, summary)
+
+
+def _close(account: Account, note: Callable[[str], None], summary: Path | None) -> None:
+    """Give the account, and the exit code that follows from it."""
+    from emorec_rt.account import write_summary
+
+    if summary is not None:
+        write_summary(account, summary)
+    if not account.reader_gone:
+        if account.inputs > 1 and (table := account.table()):
+            note(table)
+        note(account.summary())
     if account.failed:
         raise SystemExit(EXIT_FAILED)
     if account.reader_gone:
         raise SystemExit(EXIT_READER_GONE)
-
-
-def _stop_on_signal(recognizer: Recognizer) -> None:
-    """The first signal ends a live source with all its finished rows; the next one ends the process.
-
-    While nothing has been received yet, the first one does.
-    """
-
-    def stop(number: int, _frame: object) -> None:
-        if not recognizer.receiving:
-            raise SystemExit(128 + number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, _leave)
-        recognizer.stop()
-
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-
-
-def _leave(number: int, _frame: object) -> NoReturn:
-    # An exception unwinds, so that no half-written file stays behind.
-    raise SystemExit(128 + number)
-
-
-def _run(session: Session, *, bar: bool) -> Account:
-    from emorec_rt.session import BAR_STEPS
-
-    if not bar:
-        return session.run()
-    length = len(session.jobs) * BAR_STEPS
-    with click.progressbar(length=length, label="recognising", file=sys.stderr, show_pos=False) as progress:
-        session.progress = progress.update
-        return session.run()

@@ -34,13 +34,11 @@ class Pictures:
         pixels: DALI's list of uint8 ``[H, W, 3]``, RGB, on the pipeline's device.
         previews: The same in the host's memory; on a GPU at most ``PREVIEW_SIDE`` wide and high.
         numbers: Position of each in the file.
-        times_seconds: Presentation time of each, from the first one.
     """
 
     pixels: Any
     previews: list[NDArray[np.uint8]]
     numbers: list[int]
-    times_seconds: list[float]
 
 
 class ReaderPipeline:
@@ -51,7 +49,7 @@ class ReaderPipeline:
         device: Where to decode.
 
     Attributes:
-        length: Pictures of the file.
+        length: Pictures of the file; of some containers DALI estimates it.
 
     Raises:
         RuntimeError: DALI can't read it.
@@ -62,18 +60,17 @@ class ReaderPipeline:
         self._pipeline = _pipeline(device, depth=2)
         with self._pipeline:
             # Sequences of one: so the pictures are the batch, and each can have its own square.
-            video, number, seconds = dali.fn.experimental.readers.video(
+            video, number = dali.fn.experimental.readers.video(
                 name=_READER,
                 device=device,
                 filenames=[str(path.resolve())],
                 sequence_length=1,
                 step=1,
                 enable_frame_num="sequence",
-                enable_timestamps=True,
                 pad_last_batch=True,
             )
             pixels = dali.fn.squeeze(video, axes=[0])
-            self._pipeline.set_outputs(pixels, _preview(pixels, device), number, seconds)
+            self._pipeline.set_outputs(pixels, _preview(pixels, device), number)
         self._pipeline.build()
         self.length = int(self._pipeline.reader_meta(_READER)["epoch_size"])
 
@@ -83,12 +80,11 @@ class ReaderPipeline:
         Raises:
             RuntimeError: DALI can't decode it.
         """
-        pixels, previews, numbers, seconds = self._pipeline.run()
+        pixels, previews, numbers = self._pipeline.run()
         return Pictures(
             pixels,
             [np.array(_host(previews).at(k), np.uint8) for k in range(len(previews))],
             [int(np.ravel(_host(numbers).at(k))[0]) for k in range(len(numbers))],
-            [float(np.ravel(_host(seconds).at(k))[0]) for k in range(len(seconds))],
         )
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from emorec_rt.dali.library import Device, dali_device, import_dali
 from emorec_rt.dali.pipelines import Pictures, ReaderPipeline, reason_of
-from emorec_rt.dali.suits import judge
+from emorec_rt.dali.suits import Verdict, judge
 from emorec_rt.media import Frame, MediaItem, MediaLimits, MediaReader, open_media
-from emorec_rt.media.video import MIN_STEP_SECONDS
 
 DEFAULT_LIMITS: Final = MediaLimits()
 _logger = logging.getLogger(__name__)
@@ -58,6 +60,7 @@ def open_dali(
         refusal = verdict.refusal
         if refusal is None:
             pipeline = ReaderPipeline(path, device)
+            refusal = _miscounted(pipeline, verdict)
     except RuntimeError as error:
         refusal = reason_of(error)
     except BaseException:
@@ -66,7 +69,7 @@ def open_dali(
     if refusal is not None:
         _logger.info("%s: PyAV decodes it: %s", path, refusal)
         return media
-    return DaliReader(path, pipeline, media, verdict.first_seconds, device, limits)
+    return DaliReader(path, pipeline, media, verdict.times_seconds, device, limits)
 
 
 class DaliReader:
@@ -91,7 +94,7 @@ class DaliReader:
         path: Path,
         pipeline: ReaderPipeline,
         media: MediaReader,
-        first_seconds: float,
+        times_seconds: NDArray[np.float64],
         device: Device,
         limits: MediaLimits,
     ) -> None:
@@ -101,7 +104,7 @@ class DaliReader:
         self.warnings: list[str] = []
         self._path = path
         self._pipeline = pipeline
-        self._first_seconds = first_seconds
+        self._times_seconds = times_seconds.tolist()
         self._device = device
         self._limits = limits
         self._items = self._iterate()
@@ -134,22 +137,21 @@ class DaliReader:
             self.warnings.extend(sound.warnings)
 
     def _frames(self) -> Iterator[Frame]:
-        index, last = 0, -1.0e10
+        index = 0
         try:
-            origin = None
-            while index < self._pipeline.length:
+            while index < len(self._times_seconds):
                 pictures = self._pipeline.read()
-                origin = pictures.times_seconds[0] if origin is None else origin
-                for k in range(min(len(pictures.numbers), self._pipeline.length - index)):
-                    seconds = self._first_seconds + pictures.times_seconds[k] - origin
-                    last = max(seconds, last + MIN_STEP_SECONDS)
-                    yield self._frame(index, last, pictures, k)
+                for k in range(min(len(pictures.numbers), len(self._times_seconds) - index)):
+                    if pictures.numbers[k] != index:
+                        raise RuntimeError(f"it gave picture {pictures.numbers[k]} for {index}")
+                    yield self._frame(index, pictures, k)
                     index += 1
         except RuntimeError as error:
             self.warnings.append(f"DALI stopped after {index} frames, PyAV goes on: {reason_of(error)}")
             yield from self._rest(index)
 
-    def _frame(self, index: int, seconds: float, pictures: Pictures, k: int) -> Frame:
+    def _frame(self, index: int, pictures: Pictures, k: int) -> Frame:
+        seconds = self._times_seconds[index]
         if self._device == "cpu":
             return Frame(index, seconds, pictures.previews[k])
         height, width = pictures.pixels.shape()[k][:2]
@@ -161,3 +163,8 @@ class DaliReader:
                 if isinstance(item, Frame) and item.index >= index:
                     yield item
             self.warnings.extend(media.warnings)
+
+
+def _miscounted(pipeline: ReaderPipeline, verdict: Verdict) -> str | None:
+    wanted, found = len(verdict.times_seconds), pipeline.length
+    return None if found == wanted else f"DALI counts {found} pictures where there are {wanted}"

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import av.error
+import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from emorec_rt.dali.library import Device
 from emorec_rt.media import MediaLimits
 from emorec_rt.media.container import open_container
 from emorec_rt.media.orientation import IDENTITY, display_matrix
+from emorec_rt.media.timeline import LEAP_SECONDS, RESTART_SECONDS
 from emorec_rt.media.tracks import choose_video
 
 CODECS: Final[dict[Device, frozenset[str]]] = {
@@ -30,19 +34,20 @@ _BT601: Final = frozenset({2, 5, 6})
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the first picture says.
+    """What PyAV says of a file's video.
 
     Attributes:
         refusal: Why DALI wouldn't give the same pictures; ``None`` where it does.
-        first_seconds: Presentation time of the first picture.
+        times_seconds: float64 ``[T]``, presentation time of each picture, increasing. DALI estimates how many
+            there are, and their times, from some containers' headers; packets say it.
     """
 
     refusal: str | None
-    first_seconds: float = 0.0
+    times_seconds: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
 
 def judge(path: Path, limits: MediaLimits, device: Device) -> Verdict:
-    """Look at a file's first picture.
+    """Look at a file's first picture, and at its packets' times: it is read once, but not decoded.
 
     Raises:
         MediaError: It can't be read at all.
@@ -56,26 +61,43 @@ def judge(path: Path, limits: MediaLimits, device: Device) -> Verdict:
         codec = _DECODERS.get(stream.codec_context.name, stream.codec_context.name)
         if codec not in CODECS[device]:
             return Verdict(f"DALI has no {codec} decoder for a {device.upper()}")
-        return _judge_picture(_first(container))
+        refusal = _judge_picture(_first(container, stream))
+    return Verdict(refusal) if refusal else _judge_times(path, limits)
 
 
-def _first(container: InputContainer) -> VideoFrame | None:
+def _first(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
     try:
-        return next(container.decode(video=0), None)
+        return next(container.decode(stream), None)
     except (av.error.FFmpegError, ValueError):
         return None
 
 
-def _judge_picture(picture: VideoFrame | None) -> Verdict:
+def _judge_times(path: Path, limits: MediaLimits) -> Verdict:
+    with open_container(path, limits) as container:
+        stream = container.streams.video[0]
+        try:
+            stamps = [packet.pts for packet in container.demux(stream) if packet.size]
+        except (av.error.FFmpegError, OSError):
+            return Verdict("it is damaged")
+        known = [stamp for stamp in stamps if stamp is not None]
+        if len(known) < len(stamps) or len(set(known)) < len(known) or stream.time_base is None:
+            return Verdict("pictures have no times of their own")
+        times = np.array(known, np.float64) * float(stream.time_base)
+    if (np.diff(times) < -RESTART_SECONDS).any() or (np.diff(times) > LEAP_SECONDS).any():
+        return Verdict("its clock is restarted")
+    return Verdict(None, np.sort(times))
+
+
+def _judge_picture(picture: VideoFrame | None) -> str | None:
     if picture is None or picture.pts is None or picture.time is None:
-        return Verdict("its first picture is damaged or has no time")
+        return "its first picture is damaged or has no time"
     if picture.format.name not in _EIGHT_BITS:
-        return Verdict(f"its pixels are {picture.format.name}")
+        return f"its pixels are {picture.format.name}"
     if int(picture.colorspace) not in _BT601:
-        return Verdict("its colours are not BT.601, which is all that DALI converts")
+        return "its colours are not BT.601, which is all that DALI converts"
     if display_matrix(picture) != IDENTITY and not _upright(picture):
-        return Verdict("it is to be shown rotated")
-    return Verdict(None, picture.time)
+        return "it is to be shown rotated"
+    return None
 
 
 def _upright(picture: VideoFrame) -> bool:

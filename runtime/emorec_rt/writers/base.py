@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -106,6 +107,9 @@ class WholeFile:
             path.parent.mkdir(parents=True, exist_ok=True)
             _refuse_non_files(path)
             self._file: BinaryIO = self.part.open("wb")
+            # It says to those who tidy up, on whatever machine, that someone is still writing.
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def write(self, data: str | bytes) -> None:
         """Append text (as UTF-8) or bytes."""

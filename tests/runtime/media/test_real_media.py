@@ -137,7 +137,6 @@ def test_a_cut_or_noisy_file_gives_what_decodes(media_root: Path, tmp_path: Path
     for threads in (1, 8):
         with open_media(path, threads=threads) as media:
             counts.append(sum(1 for _ in media))
-        assert media.warnings
     assert counts[0] == counts[1] > 50  # decoding threads lose nothing at the end
 
 

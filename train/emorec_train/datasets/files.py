@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-from emorec_rt.inputs import MEDIA_SUFFIXES
+from emorec_rt.selection import MEDIA_SUFFIXES
 from emorec_train.datasets.protocol import DatasetError, Problem
 
 K = TypeVar("K")

@@ -11,7 +11,7 @@ runs/demo/
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -21,6 +21,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from emorec_rt.errors import EmorecError, OutputError
+from emorec_rt.manifest import Decoding
+from emorec_rt.writers.base import WholeFile
 from emorec_train.model.audio import AudioEncoder
 from emorec_train.model.build import build_models
 from emorec_train.model.config import ModelConfig
@@ -69,12 +71,14 @@ class CheckpointFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         schema_version: Version of this format.
         model: The model's configuration.
         training: How it came about.
+        decoding: From logits to labels, as ``train/evaluate.py --tune`` found it; a bundle takes it over.
     """
 
     format: Literal["emorec-checkpoint"] = "emorec-checkpoint"
     schema_version: Literal[1] = SCHEMA_VERSION
     model: ModelConfig
     training: TrainingRecord
+    decoding: Decoding = Decoding()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class Checkpoint:
         audio: float32 ``[B, N]`` to ``[B, S, Da]``.
         fusion: Both streams to logits ``[B, T, C]``.
         text_prototypes: ``[C, E]``, or ``None`` without text guidance.
+        decoding: Smoothing and prior correction, off unless they were tuned.
     """
 
     folder: Path
@@ -98,6 +103,7 @@ class Checkpoint:
     audio: AudioEncoder
     fusion: FusionModel
     text_prototypes: Tensor | None = None
+    decoding: Decoding = field(default_factory=Decoding)
 
 
 def save_checkpoint(
@@ -140,8 +146,11 @@ def _write(
         (folder / f"{name}.safetensors").write_bytes(save(state))
     if prototypes is not None:
         (folder / PROTOTYPES_FILE_NAME).write_bytes(save({_PROTOTYPES_KEY: prototypes.detach().cpu()}))
-    encoded = msgspec.json.encode(file)
-    (folder / FILE_NAME).write_bytes(msgspec.json.format(encoded, indent=2) + b"\n")
+    (folder / FILE_NAME).write_bytes(_encoded(file))
+
+
+def _encoded(file: CheckpointFile) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n"
 
 
 def load_checkpoint(folder: str | Path) -> Checkpoint:
@@ -160,8 +169,33 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     if (folder / PROTOTYPES_FILE_NAME).exists():
         prototypes = _read_weights(folder / PROTOTYPES_FILE_NAME).get(_PROTOTYPES_KEY)
     return Checkpoint(
-        folder, file.model, file.training, models.vision, models.audio, models.fusion, prototypes
+        folder,
+        file.model,
+        file.training,
+        models.vision,
+        models.audio,
+        models.fusion,
+        prototypes,
+        file.decoding,
     )
+
+
+def store_decoding(folder: Path, decoding: Decoding, tuning: dict[str, Any]) -> None:
+    """Keep a tuned decoding in a checkpoint, and under ``tuned`` in its metrics what it was chosen by.
+
+    Raises:
+        CheckpointError: There is no checkpoint, or the decoding doesn't fit its labels.
+        OutputError: It can't be written.
+    """
+    file = read_checkpoint_file(folder)
+    if len(decoding.logit_bias) not in {0, len(file.model.labels)}:
+        raise CheckpointError(
+            folder, f"has {len(file.model.labels)} labels, the prior correction {len(decoding.logit_bias)}"
+        )
+    training = msgspec.structs.replace(file.training, metrics={**file.training.metrics, "tuned": tuning})
+    file = msgspec.structs.replace(file, decoding=decoding, training=training)
+    with WholeFile(folder / FILE_NAME) as out:
+        out.write(_encoded(file).decode())
 
 
 class _Versioned(msgspec.Struct):

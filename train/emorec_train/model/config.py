@@ -30,7 +30,9 @@ RESNET_STRIDE: Final = 32
 AudioKind = Literal["wav2vec2", "hubert", "wavlm"]
 
 Mode = Literal["both", "visual", "audio", "concat", "visual_queries", "audio_queries"]
-"""Which streams the fusion takes and who queries whom; all but ``both`` are ablations."""
+"""Which streams the fusion takes and who queries whom; all but ``both`` are ablations.
+
+In ``concat`` each stream queries itself; in ``visual_queries`` and ``audio_queries`` the other one does."""
 
 
 class VisionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -19,8 +19,8 @@ from emorec_train.model.tcn import TCN
 LONGEST_PERIOD_STEPS = 1000.0
 """Period of the slowest sinusoid of the positions; the fastest has 2 pi steps."""
 
-_VISUAL_ASKS: frozenset[Mode] = frozenset({"both", "visual", "visual_queries"})
-_AUDIO_ASKS: frozenset[Mode] = frozenset({"both", "audio", "audio_queries"})
+_VISUAL_QUERIES_AUDIO: frozenset[Mode] = frozenset({"both", "visual_queries"})
+_AUDIO_QUERIES_VISUAL: frozenset[Mode] = frozenset({"both", "audio_queries"})
 
 
 class StreamProjection(nn.Module):
@@ -43,7 +43,8 @@ class StreamProjection(nn.Module):
 class FusionModel(nn.Module):
     """TCN over the visual stream, cross-attention both ways, both results on the frame grid, MLP head.
 
-    With one stream only, its block attends to the stream itself, so that a single stream has the same means.
+    A stream that doesn't ask the other asks itself, in a block of the same size: modes of two streams differ
+    in whom each asks and in nothing else, and a single stream has the same means as each of two.
 
     Args:
         config: Widths, layers, mode.
@@ -70,8 +71,10 @@ class FusionModel(nn.Module):
             )
         if self.mode != "visual":
             self.audio_projection = StreamProjection(spec.audio.embedding_dim, D)
-        self.visual_asks = _block(config) if self.mode in _VISUAL_ASKS else None
-        self.audio_asks = _block(config) if self.mode in _AUDIO_ASKS else None
+        if self.mode != "audio":
+            self.visual_asks = _block(config)
+        if self.mode != "visual":
+            self.audio_asks = _block(config)
         self.head = _head(config, classes)
 
     def forward(
@@ -100,15 +103,18 @@ class FusionModel(nn.Module):
         frame_bias, audio_bias = mask_to_bias(frame_mask), mask_to_bias(audio_mask)
         if self.mode == "audio":
             audio = self.encode_audio(audio_tokens, audio_mask)
-            return self.head(self._on_grid(_ask(self.audio_asks, audio, audio, audio_bias))), None
+            return self.head(self._on_grid(self.audio_asks(audio, audio, audio_bias))), None
         features = self.encode_visual(frame_embeddings, frame_mask)
         visual = features + self.step_positions
         if self.mode == "visual":
-            return self.head(_ask(self.visual_asks, visual, visual, frame_bias)), features
+            return self.head(self.visual_asks(visual, visual, frame_bias)), features
         audio = self.encode_audio(audio_tokens, audio_mask)
+        seen, heard = (visual, frame_bias), (audio, audio_bias)
         # Both ask what the other was before: the exchange is symmetric.
-        visual_side = _ask(self.visual_asks, visual, audio, audio_bias)  # [B, T, D]
-        audio_side = _ask(self.audio_asks, audio, visual, frame_bias)  # [B, S, D]
+        asked_by_visual = heard if self.mode in _VISUAL_QUERIES_AUDIO else seen
+        asked_by_audio = seen if self.mode in _AUDIO_QUERIES_VISUAL else heard
+        visual_side = self.visual_asks(visual, *asked_by_visual)  # [B, T, D]
+        audio_side = self.audio_asks(audio, *asked_by_audio)  # [B, S, D]
         return self.head(torch.cat([visual_side, self._on_grid(audio_side)], dim=-1)), features
 
     def encode_visual(self, frame_embeddings: Tensor, frame_mask: Tensor) -> Tensor:
@@ -136,10 +142,6 @@ def sinusoids(times_steps: Tensor, width: int) -> Tensor:
 
 def _block(config: FusionConfig) -> CrossBlock:
     return CrossBlock(config.width, config.heads, config.ffn_ratio, config.dropout)
-
-
-def _ask(block: CrossBlock | None, queries: Tensor, keys: Tensor, key_bias: Tensor) -> Tensor:
-    return queries if block is None else block(queries, keys, key_bias)
 
 
 def _head(config: FusionConfig, classes: int) -> nn.Sequential:

@@ -6,6 +6,7 @@ Shapes: ``B`` windows, ``T`` steps, ``C`` classes, ``D`` fusion width, ``E`` CLI
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Final
 
 import torch
@@ -18,102 +19,54 @@ LARGEST_SCALE: Final = 100.0
 """Upper bound of the inverse temperature, as in CLIP."""
 
 
-def step_cross_entropy(
-    logits: Tensor, labels: Tensor, *, class_weights: Tensor | None = None, label_smoothing: float = 0.0
-) -> Tensor:
-    """Mean cross-entropy over the labelled steps; 0 when there is none.
-
-    Args:
-        logits: ``[..., C]``.
-        labels: int64 ``[...]``, ``IGNORED`` where there is no label.
-        class_weights: ``[C]``, against imbalance.
-        label_smoothing: Share of the target spread over all classes.
-    """
-    valid = labels != IGNORED
-    if not bool(valid.any()):
-        return logits.sum() * 0.0
-    return F.cross_entropy(
-        logits[valid], labels[valid], weight=class_weights, label_smoothing=label_smoothing
-    )
-
-
+@dataclass(frozen=True, slots=True)
 class StepLoss:
-    """Cross-entropy over the labelled steps, and what can be done against imbalance.
+    """Cross-entropy over the labelled steps, and what helps against imbalance; by default plain.
 
-    Args:
-        counts: ``[C]``, training steps of each class; needed where weights or adjustment are asked for.
+    Attributes:
         label_smoothing: Share of the target spread over all classes.
-        effective_beta: Weighs the classes by ``effective_number_weights``; ``None`` weighs all alike.
-        focal_gamma: Each step counts ``(1 - p) ** gamma``, ``p`` being its own class's probability.
-        logit_adjustment: Factor on ``log_priors``, which are added to the logits.
+        class_weights: ``[C]``, see ``imbalance.balanced_weights``; the mean is weighted with them.
+        offsets: ``[C]``, added to the logits while training: the log prior, scaled (logit adjustment, Menon
+            et al. 2021, arXiv 2007.07314, eq. 10). Without them afterwards, rare classes get their share.
+        gamma: Steps that are right already count less by ``(1 - p) ** gamma`` (focal loss, Lin et al. 2017,
+            arXiv 1708.02002, eq. 4); 0 is cross-entropy.
     """
 
-    def __init__(
-        self,
-        counts: Tensor | None = None,
-        *,
-        label_smoothing: float = 0.0,
-        effective_beta: float | None = None,
-        focal_gamma: float = 0.0,
-        logit_adjustment: float = 0.0,
-    ) -> None:
-        self._smoothing, self._gamma = label_smoothing, focal_gamma
-        self._weights = self._offsets = None
-        if counts is not None and effective_beta is not None:
-            self._weights = effective_number_weights(counts, effective_beta)
-        if counts is not None and logit_adjustment:
-            self._offsets = logit_adjustment * log_priors(counts)
+    label_smoothing: float = 0.0
+    class_weights: Tensor | None = None
+    offsets: Tensor | None = None
+    gamma: float = 0.0
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Weighted mean over the labelled steps of logits ``[..., C]``; 0 where no step has a label."""
-        if self._offsets is not None:
-            logits = logits + self._offsets.to(logits)
-        weights = None if self._weights is None else self._weights.to(logits)
-        if not self._gamma:
-            return step_cross_entropy(logits, labels, class_weights=weights, label_smoothing=self._smoothing)
-        return focal_loss(logits, labels, self._gamma, class_weights=weights, label_smoothing=self._smoothing)
+        """Mean over the labelled steps; 0 when there is none.
+
+        Args:
+            logits: ``[..., C]``.
+            labels: int64 ``[...]``, ``IGNORED`` where there is no label.
+        """
+        valid = labels != IGNORED
+        if not bool(valid.any()):
+            return logits.sum() * 0.0
+        kept, own = logits[valid], labels[valid]
+        if self.offsets is not None:
+            kept = kept + self.offsets.to(kept.device)
+        weights = None if self.class_weights is None else self.class_weights.to(kept.device)
+        if not self.gamma:
+            return F.cross_entropy(kept, own, weights, label_smoothing=self.label_smoothing)
+        return self._focal(kept, own, weights)
 
     def weight(self, labels: Tensor) -> float:
-        """What the mean over these labels counts beside means over others."""
-        valid = labels[labels != IGNORED]
-        return float(len(valid)) if self._weights is None else float(self._weights[valid.cpu()].sum())
+        """What the mean over ``labels`` counts beside means over others: that of parts of a batch."""
+        valid = labels[labels != IGNORED].cpu()
+        return float(len(valid)) if self.class_weights is None else float(self.class_weights[valid].sum())
 
-
-def focal_loss(
-    logits: Tensor,
-    labels: Tensor,
-    gamma: float,
-    *,
-    class_weights: Tensor | None = None,
-    label_smoothing: float = 0.0,
-) -> Tensor:
-    """Focal loss (Lin et al., ICCV 2017), a weighted mean over the labelled steps; 0 when there is none."""
-    valid = labels != IGNORED
-    if not bool(valid.any()):
-        return logits.sum() * 0.0
-    logits, labels = logits[valid], labels[valid]
-    each = F.cross_entropy(
-        logits, labels, weight=class_weights, label_smoothing=label_smoothing, reduction="none"
-    )
-    p = logits.softmax(dim=-1).gather(-1, labels[:, None])[:, 0]
-    total = len(labels) if class_weights is None else class_weights[labels].sum()
-    return ((1.0 - p) ** gamma * each).sum() / total
-
-
-def effective_number_weights(counts: Tensor, beta: float) -> Tensor:
-    """Class-balanced weights (Cui et al., CVPR 2019), float32 ``[C]``, mean 1 over the classes there are.
-
-    A class of ``n`` samples weighs ``(1 - beta) / (1 - beta ** n)``; one without samples weighs 0.
-    """
-    n = counts.double()
-    weights = torch.where(n > 0, (1.0 - beta) / (1.0 - beta ** n.clamp(min=1.0)), 0.0)
-    return (weights * (n > 0).sum() / weights.sum().clamp(min=1e-300)).float()
-
-
-def log_priors(counts: Tensor) -> Tensor:
-    """Logarithms of class shares, float32 ``[C]`` (Menon et al., ICLR 2021); no class has less than one."""
-    n = counts.double().clamp(min=1.0)
-    return (n / n.sum()).log().float()
+    def _focal(self, logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
+        losses = F.cross_entropy(
+            logits, labels, weights, reduction="none", label_smoothing=self.label_smoothing
+        )
+        own = logits.softmax(dim=-1).gather(-1, labels[:, None])[:, 0]
+        total = len(labels) if weights is None else weights[labels].sum()
+        return ((1.0 - own) ** self.gamma * losses).sum() / total
 
 
 class TextGuidedLoss(nn.Module):
@@ -144,7 +97,7 @@ class TextGuidedLoss(nn.Module):
             frame_mask: ``[B, T]``.
             labels: int64 ``[B, T]``, ``IGNORED`` where there is no label.
         """
-        return step_cross_entropy(self.similarities(features), seen_labels(frame_mask, labels))
+        return StepLoss()(self.similarities(features), seen_labels(frame_mask, labels))
 
     def similarities(self, features: Tensor) -> Tensor:
         """Cosine to each prototype over the temperature, ``[B, T, C]``."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -26,10 +26,12 @@ from emorec_rt.sources.gstreamer.pipelines import (
 from emorec_rt.sources.gstreamer.samples import FrameMaker, SoundMaker, aligned
 from emorec_rt.sources.transports import Interruption
 
-QUEUED: Final = 8
-"""Buffers that wait between GStreamer's threads and the reader; a full queue makes the pipeline wait."""
+POLL_SECONDS: Final = 0.005
+"""How soon a buffer is seen that comes after a pause; full sinks make the pipeline wait."""
 
-POLL_SECONDS: Final = 0.05
+DRAIN_SECONDS: Final = 0.5
+"""How long nothing may come after an error until that is taken for all."""
+
 _TCP: Final = 4
 _UDP: Final = 1
 
@@ -75,9 +77,9 @@ class GStreamerConnection:
         self._options, self._interruption = options, interruption
         self._frames = FrameMaker(gstreamer, name, options.limits)
         self._sound = SoundMaker(gstreamer)
-        self._queue: queue.Queue[tuple[str, Any]] = queue.Queue(QUEUED)
+        self._sinks: deque[tuple[str, Any]] = deque()
+        self._early: tuple[str, Any] | None = None  # what came while it was opened
         self._known = threading.Event()
-        self._closed = threading.Event()
         self._pipeline = self._build()
         try:
             self._start()
@@ -96,18 +98,34 @@ class GStreamerConnection:
         return aligned(self._decoded(), self._first_seconds if self.has_video else None)
 
     def _decoded(self) -> Iterator[MediaItem]:
-        last = time.monotonic()
+        last, over = time.monotonic(), False
         while not self._interruption.event.is_set():
-            try:
-                kind, sample = self._queue.get(timeout=POLL_SECONDS)
-            except queue.Empty:
-                if self._ended() or self._silent(last):
-                    return
+            pulled = self._pull()
+            if pulled is None and over:
+                return
+            if pulled is None:
+                # Once more afterwards: something may have come between the look at the sinks and the end.
+                over = (self._ended() and self._drained(last)) or self._silent(last)
+                self._interruption.event.wait(POLL_SECONDS)
                 continue
             last = time.monotonic()
+            kind, sample = pulled
             item = self._frames.frame(sample) if kind == VIDEO_SINK else self._sound.samples(sample)
             if item is not None:
                 yield item
+
+    def _pull(self) -> tuple[str, Any] | None:
+        """The next buffer of whichever sink has one, in turns; ``None`` where none has."""
+        if self._early is not None:
+            pulled, self._early = self._early, None
+            return pulled
+        for _ in range(len(self._sinks)):
+            self._sinks.rotate()
+            name, sink = self._sinks[0]
+            sample = sink.try_pull_sample(0)
+            if sample is not None:
+                return name, sample
+        return None
 
     def damage(self, source: str, counts: Mapping[str, PacketCounts]) -> list[str]:
         """What could not be decoded.
@@ -122,7 +140,6 @@ class GStreamerConnection:
 
     def close(self) -> None:
         """Stop it; may be called twice."""
-        self._closed.set()
         self._pipeline.set_state(self._gstreamer.gst.State.NULL)
 
     def _build(self) -> Any:
@@ -150,7 +167,6 @@ class GStreamerConnection:
         for name in (VIDEO_SINK, SOUND_SINK):
             sink = pipeline.get_by_name(name)
             if sink is not None:
-                sink.set_property("emit-signals", True)
                 self._follow(name, sink)
 
     def _follow(self, name: str, sink: Any) -> None:
@@ -158,7 +174,7 @@ class GStreamerConnection:
             self.has_video = True
         else:
             self.has_sound = True
-        sink.connect("new-sample", self._queue_sample, name)
+        self._sinks.append((name, sink))
 
     def _set_up_rtsp(self, _decoder: Any, source: Any) -> None:
         if source.find_property("drop-on-latency") is None:
@@ -191,35 +207,30 @@ class GStreamerConnection:
         branch.sync_state_with_parent()
         pad.link(branch.get_static_pad("sink"))
 
-    def _queue_sample(self, sink: Any, name: str) -> Any:
-        """Runs in one of GStreamer's threads, which waits while the queue is full."""
-        flow = self._gstreamer.gst.FlowReturn
-        sample = sink.pull_sample()
-        while sample is not None and not self._closed.is_set():
-            try:
-                self._queue.put((name, sample), timeout=POLL_SECONDS)
-            except queue.Full:
-                continue
-            return flow.OK
-        return flow.EOS
-
     def _start(self) -> None:
         """Wait until the tracks are known and something has come."""
         gst = self._gstreamer.gst
         self._pipeline.set_state(gst.State.PLAYING)
         until = time.monotonic() + self._options.open_seconds
-        while not (self._known.is_set() and not self._queue.empty()):
+        while not (self._known.is_set() and self._early is not None):
+            if self._early is None:
+                self._early = self._pull()
             if self._interruption.event.is_set():
                 raise MediaError(self._name, "it was closed while it was opened")
             if self._ended():
                 break
             if time.monotonic() > until:
                 raise MediaError(self._name, f"nothing came for {self._options.open_seconds:g} s")
-            self._closed.wait(POLL_SECONDS / 5)
-        if self.lost is not None and self._queue.empty():
+            self._interruption.event.wait(POLL_SECONDS)
+        if self.lost is not None and self._early is None:
             raise MediaError(self._name, self.lost)
         if not (self.has_video or self.has_sound):
             raise MediaError(self._name, "there is no video or sound track in it")
+
+    def _drained(self, since: float) -> bool:
+        """After an error, what lies between the demuxer and the sinks still comes, though nothing says so."""
+        told = self.lost is None or all(sink.get_property("eos") for _, sink in list(self._sinks))
+        return told or time.monotonic() - since > DRAIN_SECONDS
 
     def _silent(self, since: float) -> bool:
         if not self._plan.live or time.monotonic() - since < self._options.read_seconds:
@@ -228,7 +239,7 @@ class GStreamerConnection:
         return True
 
     def _ended(self) -> bool:
-        """Whether the pipeline has said that it is over; what it still had is in the queue by then."""
+        """Whether the pipeline has said that it is over."""
         gst = self._gstreamer.gst
         kinds = gst.MessageType.ERROR | gst.MessageType.EOS
         message = self._pipeline.get_bus().pop_filtered(kinds)
@@ -240,7 +251,7 @@ class GStreamerConnection:
         else:
             error, _ = message.parse_error()  # the other is a debug line, which may show a password
             self.lost = self.lost or _reason(self._gstreamer, error)
-        return self._queue.empty()
+        return True
 
 
 def _parse_reason(text: str) -> str:

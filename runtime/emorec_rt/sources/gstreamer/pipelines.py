@@ -23,7 +23,7 @@ RTSP_LATENCY_MS: Final = 200
 
 CSI_SIZE: Final = (1280, 720)
 CSI_FPS: Final = 30.0
-_SINK: Final = "appsink name={name} sync=false max-buffers=4 emit-signals=true"
+_SINK: Final = "appsink name={name} sync=false max-buffers=4"
 _QUEUE: Final = "queue max-size-buffers=4 max-size-bytes=0 max-size-time=0"
 
 

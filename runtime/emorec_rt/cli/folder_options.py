@@ -1,0 +1,80 @@
+"""Options for many inputs in one call, and for doing less on each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from emorec_rt.cli.console import FiniteRange
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+MOST_JOBS: Final = 256
+DEFAULT_SIMILAR: Final = 6.0
+"""As in ``frame_encoding``, whose imports are too heavy for ``--help``."""
+
+
+def _processes(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
+    """A number, or ``None`` for ``auto``."""
+    if value == "auto":
+        return None
+    count: int = click.IntRange(1, MOST_JOBS)(value, param, ctx)
+    return count
+
+
+_OPTIONS: Final = (
+    click.option(
+        "--list",
+        "lists",
+        multiple=True,
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Further inputs, one a line, relative to FILE's folder; as @FILE.",
+    ),
+    click.option(
+        "--resume",
+        is_flag=True,
+        help="Skip inputs whose results are there already, made from the same content with the same "
+        "settings; give it from the start. Keeps .emorec-done.jsonl beside the results.",
+    ),
+    click.option(
+        "--jobs",
+        callback=_processes,
+        default="1",
+        show_default=True,
+        metavar="N",
+        help="Processes that share the inputs, and the threads; auto takes one for each two cores. Batches "
+        "fill across files within one process alone.",
+    ),
+    click.option(
+        "--vision-fps",
+        type=FiniteRange(0.2, 1000.0),
+        metavar="N",
+        help="Fast mode: encode at most N frames a second, and interpolate between them. Rows stay one for "
+        "each frame.  [default: every frame]",
+    ),
+    click.option(
+        "--skip-similar",
+        type=FiniteRange(0.0, 255.0),
+        is_flag=False,
+        flag_value=DEFAULT_SIMILAR,
+        metavar="[LEVELS]",
+        help="Fast mode: a crop that differs from the last encoded one by no more than LEVELS of 255 "
+        "anywhere reuses its embedding. Without a number it stands after the files.  [6 where none is given]",
+    ),
+    click.option(
+        "--summary",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Write what came of each input, as .json or .csv.",
+    ),
+)
+
+
+def folder_options(command: Command) -> Command:
+    """Give a command these options."""
+    return reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), command)

@@ -1,0 +1,238 @@
+"""What has been done already: a journal beside the results, and what to make of it.
+
+Each finished input adds one line to ``.emorec-done.jsonl`` in the folder of its first result: a hash of its
+content, a hash of all settings that results depend on, and each result with a hash of its own. A line is
+written at once, after the results have appeared, so that a killed run leaves whole lines, or a last one that
+is no JSON and counts for nothing. An input is skipped only if all of that is still true.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from emorec_rt.account import Outcome
+from emorec_rt.errors import OutputError
+from emorec_rt.inputs import Job
+from emorec_rt.sources import is_address
+from emorec_rt.writers import STDOUT
+
+JOURNAL_NAME: Final = ".emorec-done.jsonl"
+WHOLE_BYTES: Final = 16 << 20
+"""A file up to this size is hashed whole."""
+
+SAMPLES: Final = 64
+SAMPLE_BYTES: Final = 128 << 10
+"""Of a larger one: its size, and this many blocks spread evenly from its first byte to its last."""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A line of the journal.
+
+    Attributes:
+        outputs: Hash of each result, by its path below the journal's folder.
+        content: Hash of the input.
+        settings: Hash of everything else that results depend on.
+        rows: Rows of each result.
+        media_seconds: Media time of the rows.
+    """
+
+    outputs: dict[str, str]
+    content: str
+    settings: str
+    rows: int
+    media_seconds: float
+
+
+def fingerprint(path: Path) -> str:
+    """Hash of a file's content, in hexadecimal; cheap for a large one.
+
+    A file over ``WHOLE_BYTES`` is hashed by its size and 64 samples, 8 MiB in all: recordings are never equal
+    in all of these by chance, but a change of a few bytes in the middle, at the same size, goes unnoticed. A
+    folder of pictures is hashed by its files' names, sizes and times.
+
+    Raises:
+        OSError: It can't be read.
+    """
+    digest = hashlib.sha256()
+    if path.is_dir():
+        for item in sorted(path.iterdir()):
+            info = item.stat()
+            digest.update(f"{os.fsencode(item.name)!r} {info.st_size} {info.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        digest.update(f"{size} ".encode())
+        whole = size <= WHOLE_BYTES
+        for offset in [0] if whole else _sample_offsets(size):
+            file.seek(offset)
+            digest.update(file.read(WHOLE_BYTES if whole else SAMPLE_BYTES))
+    return digest.hexdigest()
+
+
+def settings_hash(settings: object) -> str:
+    """Hash of anything that msgspec can encode, whatever the order of keys."""
+    return hashlib.sha256(msgspec.json.encode(settings, order="deterministic")).hexdigest()
+
+
+@dataclass
+class Journal:
+    """Journals of all folders that a call writes to.
+
+    Args:
+        settings: From ``settings_hash``.
+    """
+
+    settings: str
+    _known: dict[Path, dict[str, Record]] = field(default_factory=dict)
+    _contents: dict[Path, str] = field(default_factory=dict)
+
+    def split(self, jobs: Sequence[Job]) -> tuple[list[Job], list[Outcome]]:
+        """What is left to do, and what is there already."""
+        left, skipped = [], []
+        for job in jobs:
+            record = self._found(job)
+            if record is None:
+                left.append(job)
+            else:
+                skipped.append(Outcome(job.source, "skipped", record.rows, record.media_seconds))
+        return left, skipped
+
+    def add(self, job: Job, outcome: Outcome) -> None:
+        """Note that an input is done; one that failed, or that can't be read twice, is not noted.
+
+        Raises:
+            OutputError: The journal can't be written.
+        """
+        content = self._contents.get(job.source)
+        if outcome.status != "done" or content is None:
+            return
+        folder = _folder(job)
+        try:
+            if fingerprint(job.source) != content:
+                return  # it has grown or changed while it was read
+            outputs = {key: fingerprint(folder / key) for key in _keys(job, folder)}
+            record = Record(outputs, content, self.settings, outcome.rows, outcome.media_seconds)
+            _append(folder / JOURNAL_NAME, msgspec.json.encode(record) + b"\n")
+        except OSError as error:
+            raise OutputError(
+                folder / JOURNAL_NAME, f"can't be written ({error.strerror or error})"
+            ) from error
+
+    def _found(self, job: Job) -> Record | None:
+        if is_address(job.source) or any(output.target == STDOUT for output in job.outputs):
+            return None
+        try:
+            content = self._contents[job.source] = fingerprint(job.source)
+        except (OSError, ValueError):
+            return None  # whoever reads it says what is wrong
+        folder = _folder(job)
+        keys = _keys(job, folder)
+        record = self._records(folder).get(keys[0])
+        if record is None or (record.content, record.settings) != (content, self.settings):
+            return None
+        return record if all(_unchanged(folder, key, record) for key in keys) else None
+
+    def _records(self, folder: Path) -> dict[str, Record]:
+        if folder not in self._known:
+            records = {}
+            for record in _read(folder / JOURNAL_NAME):
+                records.update(dict.fromkeys(record.outputs, record))  # a later line replaces an earlier one
+            self._known[folder] = records
+        return self._known[folder]
+
+
+def remove_leftovers(jobs: Sequence[Job]) -> None:
+    """Remove what killed runs have left of these results: our own ``.NAME.PID.part`` that nobody writes."""
+    targets = [output.target for job in jobs for output in job.outputs if output.target != STDOUT]
+    names = {(target.parent, target.name) for target in targets}
+    for folder in {target.parent for target in targets}:
+        for part in _parts(folder):
+            name, _, process = part.name[1 : -len(".part")].rpartition(".")
+            if (folder, name) in names and process.isdecimal() and _abandoned(part, int(process)):
+                part.unlink(missing_ok=True)
+
+
+def _parts(folder: Path) -> Iterable[Path]:
+    try:
+        return [path for path in folder.iterdir() if path.name.startswith(".") and path.suffix == ".part"]
+    except OSError:
+        return []
+
+
+def _abandoned(part: Path, process: int) -> bool:
+    try:
+        if part.stat().st_uid != os.geteuid():
+            return False
+        return not _alive(process) and not _locked(part)
+    except OSError:
+        return False
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
+def _locked(part: Path) -> bool:
+    """Whether someone has it open, perhaps on another machine that shares the disk."""
+    with part.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+def _folder(job: Job) -> Path:
+    return job.outputs[0].target.parent
+
+
+def _keys(job: Job, folder: Path) -> list[str]:
+    return [os.path.relpath(output.target, folder) for output in job.outputs]
+
+
+def _unchanged(folder: Path, key: str, record: Record) -> bool:
+    try:
+        return key in record.outputs and fingerprint(folder / key) == record.outputs[key]
+    except OSError:
+        return False
+
+
+def _sample_offsets(size: int) -> list[int]:
+    return [index * (size - SAMPLE_BYTES) // (SAMPLES - 1) for index in range(SAMPLES)]
+
+
+def _read(path: Path) -> Iterable[Record]:
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        return
+    decoder = msgspec.json.Decoder(Record)
+    for line in lines:
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            yield decoder.decode(line)
+
+
+def _append(path: Path, line: bytes) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            line = b"\n" + line  # after a line that was cut off
+        os.write(descriptor, line)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,126 @@
+"""Many inputs in one call: batches fill across them, and each stands for itself."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emorec_rt import recognizer as module
+from emorec_rt.bundle import open_bundle
+from emorec_rt.engines import open_engines
+from emorec_rt.engines.base import Engine, Tensors
+from emorec_rt.frame_encoding import Thinning
+from emorec_rt.recognizer import Done, Failed, Options, Recognizer, Row
+from folder_clips import write_clip
+
+
+class Counting:
+    """An engine that notes the size of each batch."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.inputs = engine.inputs
+        self.outputs = engine.outputs
+        self.batches: list[int] = []
+        self._engine = engine
+
+    def run(self, feeds: Tensors) -> dict[str, Any]:
+        self.batches.append(len(next(iter(feeds.values()))))
+        return self._engine.run(feeds)
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Recognizer:
+    def opened(*arguments: Any, **options: Any) -> tuple[str, dict[str, Engine]]:
+        name, engines = open_engines(*arguments, **options)
+        return name, {graph: Counting(engine) for graph, engine in engines.items()}
+
+    monkeypatch.setattr(module, "open_engines", opened)
+    return Recognizer(open_bundle(), Options(backend="onnxruntime", batch_size=16))
+
+
+def batches(recognizer: Recognizer, graph: str) -> list[int]:
+    engine: Any = recognizer.engine(graph)  # type: ignore[arg-type]
+    found: list[int] = engine.batches
+    return found
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> list[Path]:
+    """Seven clips of 10 frames and a broken file between them."""
+    files = [write_clip(tmp_path / f"{k}.mkv") for k in range(7)]
+    broken = tmp_path / "broken.mkv"
+    broken.write_bytes(b"nothing that is media")
+    return [*files[:3], broken, *files[3:]]
+
+
+def test_batches_fill_across_files(counted: Recognizer, short: list[Path]) -> None:
+    counted.options = Options(faces="off")
+    events = list(counted.run(short))
+    frames = 7 * 10
+    assert batches(counted, "vision") == [16] * (frames // 16) + [frames % 16]
+    assert len(batches(counted, "fusion")) == math.ceil(7 / 4)
+    assert sum(isinstance(event, Row) for event in events) == frames
+    assert [event.source.name for event in events if isinstance(event, Failed)] == ["broken.mkv"]
+    assert [event.source for event in events if isinstance(event, Done)] == [
+        path for path in short if path.name != "broken.mkv"
+    ]
+
+
+class Broken(Counting):
+    """A fusion engine whose logits are not finite for the clip that it sees second."""
+
+    def run(self, feeds: Tensors) -> dict[str, Any]:
+        outputs = super().run(feeds)
+        if len(self.batches) == 1:
+            outputs["logits"] = np.array(outputs["logits"])
+            outputs["logits"][1] = np.nan
+        return outputs
+
+
+def test_logits_that_are_not_finite_fail_their_input_alone(
+    monkeypatch: pytest.MonkeyPatch, short: list[Path]
+) -> None:
+    def opened(*arguments: Any, **options: Any) -> tuple[str, dict[str, Engine]]:
+        name, engines = open_engines(*arguments, **options)
+        return name, {**engines, "fusion": Broken(engines["fusion"])}
+
+    monkeypatch.setattr(module, "open_engines", opened)
+    loaded = Recognizer(open_bundle(), Options(backend="onnxruntime", faces="off"))
+    events = list(loaded.run(short))
+    failed = [event for event in events if isinstance(event, Failed)]
+    assert [event.source.name for event in failed] == ["broken.mkv", "1.mkv"]
+    assert "1.mkv: the model gave logits that are not finite" in str(failed[1].error)
+    assert [event.source.stem for event in events if isinstance(event, Done)] == list("023456")
+    assert {event.source.stem for event in events if isinstance(event, Row)} == set("023456")
+
+
+@pytest.mark.parametrize(
+    ("thinning", "most"), [(Thinning(vision_fps=5.0), 0.25), (Thinning(similar=20.0), 0.9)], ids=str
+)
+def test_fast_modes_keep_every_row_of_real_faces(media_root: Path, thinning: Thinning, most: float) -> None:
+    clip = media_root / "faces" / "grid" / "lrwp9a.mpg"
+    exact = Recognizer(open_bundle(), Options(backend="onnxruntime"))
+    fast = Recognizer(open_bundle(), Options(backend="onnxruntime", thinning=thinning))
+    slow_rows, fast_rows = list(exact.stream(clip)), list(fast.stream(clip))
+    assert [(p.index, p.time_seconds, p.face, p.box) for p in fast_rows] == [
+        (p.index, p.time_seconds, p.face, p.box) for p in slow_rows
+    ]
+    assert 0 < fast.frames_encoded <= most * exact.frames_encoded
+    assert exact.frames_encoded == sum(p.face for p in slow_rows)
+
+
+def test_folders_of_real_media_give_the_rows_of_single_files(media_root: Path) -> None:
+    clips = sorted((media_root / "faces" / "grid").glob("*.mpg"))[:2]
+    loaded = Recognizer(open_bundle(), Options(backend="onnxruntime", faces="off"))
+    together = [(e.source, e.prediction) for e in loaded.run(clips) if isinstance(e, Row)]
+    for clip in clips:
+        alone = list(Recognizer(open_bundle(), Options(backend="onnxruntime", faces="off")).stream(clip))
+        mine = [prediction for source, prediction in together if source == clip]
+        assert [p.time_seconds for p in mine] == [p.time_seconds for p in alone]
+        np.testing.assert_allclose(
+            [p.probabilities for p in mine], [p.probabilities for p in alone], atol=1e-4
+        )

@@ -1,0 +1,124 @@
+"""``train/evaluate.py`` on small data, against scikit-learn."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from sklearn.metrics import classification_report, confusion_matrix, f1_score
+
+from emorec_rt.manifest import Decoding
+from emorec_train import evaluation
+from emorec_train.decoding import Tuned
+from emorec_train.labels import IGNORED
+from emorec_train.metrics import clip_scores, confusion, score
+from emorec_train.model.checkpoint import CheckpointError, load_checkpoint, store_decoding
+from layouts import write_affwild2
+from tiny_commands import call
+from tiny_model import tiny_checkpoint
+
+
+def test_metrics_are_scikit_learns() -> None:
+    rng = np.random.default_rng(0)
+    truth, predicted = rng.integers(-1, 4, 500), rng.integers(0, 4, 500)
+    names = ("a", "b", "c", "d")
+    kept = truth != IGNORED
+    report = classification_report(
+        truth[kept], predicted[kept], labels=range(4), target_names=names, output_dict=True
+    )
+    scores = score(truth, predicted, names)
+    assert scores.macro_f1 == pytest.approx(report["macro avg"]["f1-score"])
+    assert scores.accuracy == pytest.approx(np.mean(truth[kept] == predicted[kept]))
+    assert scores.f1 == pytest.approx({name: report[name]["f1-score"] for name in names}, abs=1e-4)
+    np.testing.assert_array_equal(
+        confusion(truth, predicted, 4), confusion_matrix(truth[kept], predicted[kept])
+    )
+    assert clip_scores(truth, predicted)[2] == pytest.approx(
+        f1_score(truth[kept], predicted[kept], average="macro")
+    )
+    nothing = np.full(3, IGNORED)
+    assert not confusion(nothing, nothing * 0, 4).any()
+    assert clip_scores(nothing, nothing * 0)[0] == 0
+
+
+def test_generated_clips_tuned_and_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny_checkpoint(tmp_path / "run")
+    assert call("evaluate.py", str(tmp_path / "run"), "--tune", "--workers", "1") == 0
+    out = tmp_path / "run-test"
+    captured = capsys.readouterr()
+    assert captured.out.strip() == str(out)
+    assert "tuned on validation" in captured.err
+    result = json.loads((out / "scores.json").read_text())
+    with (out / "videos.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == result["clips"] == 3
+    matrix = np.array(result["confusion"])
+    assert matrix.sum() == sum(int(row["labelled_steps"]) for row in rows)
+    kept = result["scores"].get("decoded", result["scores"]["plain"])
+    truth, predicted = (np.repeat(grid, matrix.ravel()) for grid in np.indices(matrix.shape).reshape(2, -1))
+    expected = f1_score(truth, predicted, labels=range(8), average="macro", zero_division=0.0)
+    assert kept["macro_f1"] == pytest.approx(expected)
+    picture = cv2.imread(str(out / "confusion.png"))
+    assert picture is not None
+    assert picture.std() > 1.0
+    checkpoint = load_checkpoint(tmp_path / "run")
+    assert checkpoint.training.metrics["tuned"]["split"] == "validation"
+    assert result["decoding"]["smoothing_seconds"] == checkpoint.decoding.smoothing_seconds
+
+
+def test_tuning_sees_validation_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny_checkpoint(tmp_path / "run")
+    seen: list[set[str]] = []
+    stitched = evaluation.stitched_clips
+    score_clips = evaluation.score_clips
+
+    def remember(clips, labels, decoding=None):  # type: ignore[no-untyped-def]
+        seen.append({clip.clip_id for clip in clips})
+        return score_clips(clips, labels, decoding)
+
+    def tune_and_look(score_of, counts) -> Tuned:  # type: ignore[no-untyped-def]
+        score_of(Decoding())
+        assert len(counts) == 8
+        assert counts.sum() > 0
+        assert seen == [set(load_checkpoint(tmp_path / "run").training.clips["validation"])]
+        return Tuned(Decoding(smoothing_seconds=1.0), 0.0, 0.1, 0.2)
+
+    monkeypatch.setattr(evaluation, "stitched_clips", stitched)
+    monkeypatch.setattr(evaluation, "score_clips", remember)
+    monkeypatch.setattr(evaluation, "tune", tune_and_look)
+    evaluation.run_evaluation(
+        evaluation.Evaluation(tmp_path / "run", tmp_path / "out", "test", tune=True, workers=1)
+    )
+    assert load_checkpoint(tmp_path / "run").decoding == Decoding(smoothing_seconds=1.0)
+
+
+def test_a_data_set_with_its_cache(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root, cache = write_affwild2(tmp_path / "aff"), str(tmp_path / "cache")
+    data, tiny = ("--data", f"affwild2:{root}"), ("--preset", "tiny", "--random-encoders", "--workers", "1")
+    run = str(tmp_path / "run")
+    assert call("run.py", *tiny, *data, "--cache", cache, "--out", run) == 0
+    trained = json.loads((tmp_path / "run/metrics.json").read_text())
+    before = {path: path.stat().st_mtime_ns for path in Path(cache, "shards").iterdir()}
+    options = ("--split", "validation", "--workers", "1")
+    assert call("evaluate.py", run, *data, "--cache", cache, *options, "--out", str(tmp_path / "cached")) == 0
+    assert {path: path.stat().st_mtime_ns for path in Path(cache, "shards").iterdir()} == before
+    assert call("evaluate.py", run, *options, "--out", str(tmp_path / "fly")) == 0
+    cached, fly = (json.loads((tmp_path / name / "scores.json").read_text()) for name in ("cached", "fly"))
+    assert cached == fly
+    assert cached["scores"]["plain"]["macro_f1"] == trained["validation"]["both"]["macro_f1"]
+    assert sum(load_checkpoint(run).training.settings["label_steps"].values()) > 0
+    capsys.readouterr()
+    assert call("evaluate.py", run, *data, "--labels", "Anger,Fear") == 2
+    assert call("evaluate.py", str(tmp_path / "nowhere")) == 1
+    assert "train/run.py" in capsys.readouterr().err
+
+
+def test_a_decoding_must_fit(tmp_path: Path) -> None:
+    tiny_checkpoint(tmp_path / "run")
+    with pytest.raises(CheckpointError, match="8 labels, the prior correction 2"):
+        store_decoding(tmp_path / "run", Decoding(logit_bias=(0.0, 1.0)), {})
+    assert load_checkpoint(tmp_path / "run").decoding == Decoding()

@@ -1,0 +1,212 @@
+"""What each part of the model is worth: the same training without it, over several seeds.
+
+Shared by all variants and seeds: the clips, the encoders (trained once, or pretrained), their features, the
+class texts. Each variant and seed trains a fusion of its own; with one seed, all variants see the same
+windows in the same order. The variants of two streams have the same number of parameters. The epoch is chosen
+on the validation split, and so are smoothing and prior correction; the test split is only scored.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from scipy import stats
+from torch import Tensor
+
+from emorec_rt.errors import OutputError, UsageError
+from emorec_rt.manifest import Decoding
+from emorec_rt.writers.base import WholeFile
+from emorec_train.decoding import tune
+from emorec_train.evaluate import label_steps, score_clips, stitched_clips
+from emorec_train.fit import Fitted, fit_fusion, with_mode
+from emorec_train.metrics import Scores
+from emorec_train.model.config import Mode
+from emorec_train.plots import plot_bars
+from emorec_train.progress import Stopwatch, say
+from emorec_train.recipe import Run, prepare, scored_split
+from emorec_train.settings import Preset
+from emorec_train.stages import Windows
+
+JSON_FILE, CSV_FILE, PLOT_FILE = "ablation.json", "ablation.csv", "ablation.png"
+
+CONFIDENCE: Final = 0.95
+"""Of the interval around a mean difference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A row of the table.
+
+    Attributes:
+        name: What the reader sees.
+        mode: Streams and directions.
+        text: Whether it learns with the class texts.
+        decoded: Whether smoothing and prior correction are tuned for it.
+    """
+
+    name: str
+    mode: Mode
+    text: bool = False
+    decoded: bool = False
+
+
+VISUAL: Final = Variant("visual only", "visual")
+AUDIO: Final = Variant("audio only", "audio")
+CONCAT: Final = Variant("concatenation", "concat")
+VISUAL_ASKS: Final = Variant("picture asks sound", "visual_queries")
+AUDIO_ASKS: Final = Variant("sound asks picture", "audio_queries")
+BOTH: Final = Variant("bi-directional", "both")
+TEXT: Final = Variant("+ text", "both", text=True)
+DECODED: Final = Variant("+ smoothing and prior correction", "both", text=True, decoded=True)
+VARIANTS: Final = (VISUAL, AUDIO, CONCAT, VISUAL_ASKS, AUDIO_ASKS, BOTH, TEXT, DECODED)
+
+COMPARISONS: Final = (
+    (BOTH, CONCAT),
+    (BOTH, VISUAL_ASKS),
+    (BOTH, AUDIO_ASKS),
+    (TEXT, BOTH),
+    (DECODED, TEXT),
+)
+"""Which rows the verdicts compare: the first with the second."""
+
+
+def ablate(run: Run, seeds: Sequence[int]) -> dict[str, Any]:
+    """Train and score every variant for every seed; write ``ablation.json``, ``.csv`` and ``.png``.
+
+    Args:
+        run: What to train; ``run.seed`` is that of the encoders, ``run.out`` the folder of the results.
+        seeds: Of the fusions.
+
+    Returns:
+        What stands in ``ablation.json``.
+
+    Raises:
+        UsageError: Fewer than two seeds have no spread.
+        EmorecError: See ``recipe.train``.
+    """
+    if len(set(seeds)) < 2:
+        raise UsageError("an ablation needs two seeds or more, to know the spread")
+    watch = Stopwatch()
+    run, _, windows, prototypes = prepare(run, watch)
+    scores: dict[str, list[Scores]] = {variant.name: [] for variant in _variants(prototypes)}
+    with watch.stage("fusions"):
+        for seed in seeds:
+            for name, score in _one_seed(run.preset, windows, prototypes, seed).items():
+                scores[name].append(score)
+            say(
+                f"seed {seed}: " + ", ".join(f"{name} {own[-1].macro_f1:.3f}" for name, own in scores.items())
+            )
+    result = {
+        "command": run.command,
+        "split": scored_split(windows),
+        "clips": {split: len(own) for split, own in windows.items()},
+        "encoder_seed": run.seed,
+        "seeds": list(seeds),
+        "seconds": dict(watch.seconds),
+        **summary(scores),
+    }
+    say(table(result))
+    _write(run.out, result)
+    return result
+
+
+def _variants(prototypes: Tensor | None) -> list[Variant]:
+    """Without a text tower there is nothing to add; the last row then decodes the bi-directional one."""
+    if prototypes is not None:
+        return list(VARIANTS)
+    return [variant for variant in VARIANTS if variant != TEXT]
+
+
+def _one_seed(preset: Preset, windows: Windows, prototypes: Tensor | None, seed: int) -> dict[str, Scores]:
+    scored, labels = windows[scored_split(windows)], preset.model.labels
+    fitted: dict[tuple[Mode, bool], Fitted] = {}
+    scores = {}
+    for variant in _variants(prototypes):
+        key = (variant.mode, variant.text and prototypes is not None)
+        if key not in fitted:
+            texts = prototypes if variant.text else None
+            model = with_mode(preset.model, variant.mode)
+            fitted[key] = fit_fusion(
+                model, preset.fusion, windows["train"], windows["validation"], texts, seed
+            )
+        decoding = _tuned(preset, windows, fitted[key]) if variant.decoded else None
+        scores[variant.name] = score_clips(stitched_clips(fitted[key].fusion, scored), labels, decoding)
+    return scores
+
+
+def _tuned(preset: Preset, windows: Windows, fitted: Fitted) -> Decoding:
+    labels = preset.model.labels
+    clips = stitched_clips(fitted.fusion, windows["validation"])
+    counts = np.array(list(label_steps(windows["train"], labels).values()), np.int64)
+    return tune(lambda decoding: score_clips(clips, labels, decoding).macro_f1, counts).decoding
+
+
+def summary(scores: Mapping[str, Sequence[Scores]]) -> dict[str, Any]:
+    """Mean and spread of each row, and the verdicts, which come of the numbers alone."""
+    values = {name: [own.macro_f1 for own in per_seed] for name, per_seed in scores.items()}
+    return {
+        "rows": {
+            name: {
+                "macro_f1": own,
+                "mean": float(np.mean(own)),
+                "std": float(np.std(own, ddof=1)),
+                "accuracy": [score.accuracy for score in scores[name]],
+            }
+            for name, own in values.items()
+        },
+        "verdicts": [
+            verdict(new.name, values[new.name], old.name, values[old.name])
+            for new, old in COMPARISONS
+            if new.name in values and old.name in values
+        ],
+    }
+
+
+def verdict(new: str, news: Sequence[float], old: str, olds: Sequence[float]) -> str:
+    """A sentence on whether one row beats another, seed by seed, with a paired t interval."""
+    differences = np.asarray(news) - np.asarray(olds)
+    mean = float(differences.mean())
+    half = float(stats.sem(differences) * stats.t.ppf(0.5 + CONFIDENCE / 2.0, len(differences) - 1))
+    numbers = (
+        f"{mean:+.3f} macro F1 on the mean of {len(differences)} seeds, "
+        f"{CONFIDENCE:.0%} interval {mean - half:+.3f} to {mean + half:+.3f}"
+    )
+    if mean <= 0.0:
+        return f"{new} does not beat {old}: {numbers}"
+    if mean - half <= 0.0:
+        return f"{new} beats {old} on the mean, but within the spread of the seeds: {numbers}"
+    return f"{new} beats {old}: {numbers}"
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """Rows and verdicts for a terminal."""
+    lines = [f"{'macro F1, ' + result['split']:<36}{'mean':>8}{'std':>8}  by seed"]
+    for name, row in result["rows"].items():
+        by_seed = " ".join(f"{value:.3f}" for value in row["macro_f1"])
+        lines.append(f"{name:<36}{row['mean']:>8.3f}{row['std']:>8.3f}  {by_seed}")
+    return "\n".join([*lines, *result["verdicts"]])
+
+
+def _write(folder: Path, result: Mapping[str, Any]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(folder, f"can't be written: {error.strerror or error}") from error
+    rows = result["rows"]
+    with WholeFile(folder / JSON_FILE) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(result), indent=2).decode() + "\n")
+    with WholeFile(folder / CSV_FILE) as file:
+        text = io.StringIO()
+        lines = csv.writer(text, lineterminator="\n")
+        lines.writerow(["variant", "mean", "std", *(f"seed {seed}" for seed in result["seeds"])])
+        lines.writerows([name, row["mean"], row["std"], *row["macro_f1"]] for name, row in rows.items())
+        file.write(text.getvalue())
+    bars = {name: (row["mean"], row["std"], row["macro_f1"]) for name, row in rows.items()}
+    plot_bars(bars, f"{result['split']} clips, {len(result['seeds'])} seeds", folder / PLOT_FILE)

@@ -1,0 +1,117 @@
+"""The clips that a checkpoint can be scored on: those that it names, or those of other data sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from emorec_rt.errors import UsageError
+from emorec_train.cache.store import MEDIA_FILE
+from emorec_train.clips import ClipSpec, Split
+from emorec_train.data import ClipSource, GeneratedClips
+from emorec_train.dataset_clips import DATA_KEY, DataRequest, reopen_clips
+from emorec_train.evaluate import LABEL_STEPS_KEY
+from emorec_train.extraction import cached_windows, extract, fill_cache, open_cache
+from emorec_train.features import ClipWindows
+from emorec_train.labels import IGNORED
+from emorec_train.model.build import Models
+from emorec_train.model.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredClips:
+    """Clips and their features, a split at a time.
+
+    Attributes:
+        checkpoint: Its encoders make the features.
+        source: Opens the clips.
+        named: The clips of each split, where the checkpoint's own are taken; else the source says.
+        workers: Processes that decode and crop.
+        cache: Folder of features; ``None`` makes them anew.
+    """
+
+    checkpoint: Checkpoint
+    source: ClipSource
+    named: dict[str, list[str]] | None
+    workers: int
+    cache: Path | None = None
+
+    def ids(self, split: Split) -> list[str]:
+        """The clips of a split.
+
+        Raises:
+            UsageError: There is none.
+        """
+        ids = self.source.clip_ids(split) if self.named is None else self.named.get(split, [])
+        if not ids:
+            raise UsageError(f"there is no clip in the {split} split; give another --split, or other --data")
+        return ids
+
+    def windows(self, split: Split) -> list[ClipWindows]:
+        """Their features; clips that can't be read are told in a line and left out.
+
+        Raises:
+            UsageError: There is no clip, or none that can be read.
+            CacheError: The cache is of other settings or weights.
+        """
+        ids, spec = self.ids(split), self.checkpoint.config.preprocessing
+        models = Models(self.checkpoint.vision, self.checkpoint.audio, self.checkpoint.fusion)
+        if self.cache is None:
+            windows = extract(self.source, ids, spec, models, workers=self.workers)
+        else:
+            with open_cache(self.cache, spec, models) as cache:
+                fill_cache(cache, self.source, ids, spec, models, workers=self.workers)
+                windows = cached_windows(cache, self.source, ids)
+        if not windows:
+            raise UsageError(f"no clip of the {split} split could be read; see the lines above")
+        return windows
+
+    def label_counts(self) -> NDArray[np.int64]:
+        """How often each label occurs in training, int64 ``[C]``: as recorded then, or as annotated."""
+        labels = self.checkpoint.config.labels
+        recorded = self.checkpoint.training.settings.get(LABEL_STEPS_KEY)
+        if isinstance(recorded, dict):
+            return np.array([int(recorded.get(label, 0)) for label in labels], np.int64)
+        truth = np.concatenate([self.source.truth(clip_id).labels for clip_id in self.ids("train")])
+        return np.bincount(truth[truth != IGNORED], minlength=len(labels))
+
+
+def scored_clips(
+    checkpoint: Checkpoint, data: DataRequest | None, *, workers: int, cache: Path | None = None
+) -> ScoredClips:
+    """Find the clips.
+
+    Args:
+        checkpoint: The checkpoint.
+        data: Data sets; ``None`` takes the clips that the checkpoint was trained on and kept from.
+        workers: Processes that decode and crop.
+        cache: Folder of features of data sets.
+
+    Raises:
+        UsageError: The checkpoint doesn't say where its clips are, or they are gone.
+        DatasetError: A data set can't be read.
+    """
+    training, labels = checkpoint.training, checkpoint.config.labels
+    named = [clip_id for ids in training.clips.values() for clip_id in ids]
+    if data is None and named and all(clip_id.isdecimal() for clip_id in named):
+        spec = ClipSpec(seconds=float(training.settings.get("clip_seconds", ClipSpec().seconds)))
+        return ScoredClips(checkpoint, GeneratedClips(labels, {}, spec), training.clips, workers, cache)
+    if data is None:
+        data = _recorded_request(checkpoint)
+    memo = None if cache is None else cache / MEDIA_FILE
+    return ScoredClips(
+        checkpoint, reopen_clips(data, labels, workers=workers, memo=memo), None, workers, cache
+    )
+
+
+def _recorded_request(checkpoint: Checkpoint) -> DataRequest:
+    try:
+        return msgspec.convert(checkpoint.training.settings[DATA_KEY], DataRequest)
+    except (KeyError, msgspec.ValidationError) as error:
+        raise UsageError(
+            f"{checkpoint.folder}: doesn't say where its clips are; give --data NAME:PATH"
+        ) from error
