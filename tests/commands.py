@@ -140,6 +140,8 @@ def _check_program(words: list[str]) -> None:
         parse(emorec_rt(), arguments)
     elif program in ("python", "python3"):
         _check_python(arguments)
+    elif program == "torchrun":
+        _check_python(arguments[arguments.index("train/run.py") :])
     elif program == "pip":
         _check_pip(arguments)
     elif program == "pytest":

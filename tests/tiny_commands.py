@@ -14,7 +14,7 @@ import msgspec
 
 from emorec_train import presets
 from emorec_train.cache import store
-from emorec_train.presets import EncoderSettings, FusionSettings, Preset
+from emorec_train.settings import EncoderSettings, FusionSettings, Preset
 from small_model import config
 
 PROGRAMS = Path(__file__).parents[1] / "train"

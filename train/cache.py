@@ -14,13 +14,19 @@ from pathlib import Path
 import click
 
 from emorec_rt.errors import UsageError
-from emorec_train.options import data_options, data_request, encoder_options, exits
-from emorec_train.presets import PRESETS
+from emorec_train.options import (
+    chosen_preset,
+    data_options,
+    data_request,
+    encoder_options,
+    exits,
+    preset_options,
+)
 
 
 @click.command(help=(__doc__ or "").split("\n", 1)[0])
 @data_options
-@click.option("--preset", type=click.Choice(sorted(PRESETS)), default="reference", show_default=True)
+@preset_options("reference")
 @click.option(
     "--out",
     required=True,
@@ -46,6 +52,7 @@ def main(
     labels: str | None,
     speaker_pattern: str | None,
     preset: str,
+    changes: tuple[str, ...],
     out: Path,
     seed: int,
     storage: str,
@@ -70,7 +77,7 @@ def main(
         raise UsageError("give --data NAME:PATH")
     make_cache(
         CacheRun(
-            preset=PRESETS[preset],
+            preset=chosen_preset(preset, changes),
             data=request,
             out=out,
             seed=seed,

@@ -8,6 +8,14 @@ The reference's frozen encoders under a fusion for your own data::
 
     python train/run.py --preset reference --data ravdess:/data/ravdess --cache cache/ravdess
 
+A setting of your own, and going on where that was stopped::
+
+    python train/run.py --set fusion.epochs=30 --resume
+
+Two processes, from a cache that is filled::
+
+    torchrun --nproc-per-node 2 train/run.py --preset reference --data ravdess:/data/ravdess --cache CACHE
+
 The reference at full size (downloads CLIP and wav2vec 2.0 on first use)::
 
     python train/run.py --preset reference --out runs/reference
@@ -28,15 +36,24 @@ import click
 import msgspec
 
 from emorec_rt.errors import UsageError
-from emorec_train.options import data_options, data_request, encoder_options, exits, path_option
-from emorec_train.presets import PRESETS, Preset
+from emorec_train.options import (
+    chosen_preset,
+    data_options,
+    data_request,
+    encoder_options,
+    exits,
+    path_option,
+    preset_options,
+)
+from emorec_train.presets import preset_name
+from emorec_train.settings import Preset
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK_CLIPS, QUICK_EFFORT = 8, 0.02
 
 
 @click.command(help=(__doc__ or "").split("\n", 1)[0])
-@click.option("--preset", type=click.Choice(sorted(PRESETS)), default="demo", show_default=True)
+@preset_options("demo")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights, order and augmentation.")
 @click.option(
     "--out",
@@ -68,9 +85,19 @@ QUICK_CLIPS, QUICK_EFFORT = 8, 0.02
 @encoder_options
 @data_options
 @path_option("--cache", help="Keep the features of frozen encoders here, see train/cache.py.")
+@click.option("--resume", is_flag=True, help="Go on with a run of the same call that was stopped.")
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="Where the fusion is trained.",
+)
+@path_option("--tensorboard", help="Write curves for TensorBoard here.")
 @exits
 def main(
     preset: str,
+    changes: tuple[str, ...],
     seed: int,
     out: Path | None,
     clips: int | None,
@@ -87,6 +114,9 @@ def main(
     labels: str | None,
     speaker_pattern: str | None,
     cache: Path | None,
+    resume: bool,
+    device: str,
+    tensorboard: Path | None,
 ) -> None:
     """Train, print test scores, exit 0; 2 when the call or a setting is wrong, 1 for any other failure."""
     # Worker processes import this file too; they do without torch.
@@ -101,17 +131,22 @@ def main(
         if not ablate:
             raise UsageError("--quick goes with --ablate; --effort and --clips shorten a training")
         clips, effort, seeds = clips or QUICK_CLIPS, effort * QUICK_EFFORT, 2
+    if ablate and (resume or tensorboard or device != "cpu"):
+        raise UsageError("--resume, --tensorboard and --device go with a training, not with --ablate")
     cores = len(os.sched_getaffinity(0))
     torch.set_num_threads(cores)
     run = Run(
-        preset=_scaled(PRESETS[preset], clips, effort),
+        preset=_scaled(chosen_preset(preset, changes), clips, effort),
         seed=seed,
-        out=out or ROOT / "runs" / f"{preset}{'-ablation' if ablate else ''}",
+        out=out or ROOT / "runs" / f"{preset_name(preset)}{'-ablation' if ablate else ''}",
         workers=workers or cores,
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         encoders=EncoderChoice(vision, audio, not random_encoders, offline),
         data=data_request(data, labels, speaker_pattern),
         cache=cache,
+        resume=resume,
+        device=device,
+        tensorboard=tensorboard,
     )
     if ablate:
         from emorec_train.ablation import ablate as compare
@@ -119,7 +154,8 @@ def main(
         compare(run, range(seed, seed + seeds))
     else:
         train(run)
-    click.echo(run.out)
+    if os.environ.get("RANK", "0") == "0":
+        click.echo(run.out)
 
 
 def _scaled(preset: Preset, clips: int | None, effort: float) -> Preset:

@@ -14,7 +14,8 @@ from emorec_rt.signal import TOKEN_RATE_HZ
 from emorec_rt.sources import SourceOptions
 from emorec_train.datasets.splits import SHARES
 from emorec_train.model.config import FusionConfig
-from emorec_train.presets import DEMO, REFERENCE, FusionSettings
+from emorec_train.presets import DEMO, REFERENCE
+from emorec_train.settings import FusionSettings
 from pages import ROOT
 
 SPEC = Preprocessing(

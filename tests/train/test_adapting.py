@@ -21,7 +21,7 @@ from emorec_train.loop import Optimiser
 from emorec_train.model.audio import AudioEncoder
 from emorec_train.model.checkpoint import TrainingRecord, load_checkpoint, save_checkpoint
 from emorec_train.model.vision import VisionEncoder
-from emorec_train.presets import EncoderSettings
+from emorec_train.settings import EncoderSettings
 from small_model import config
 from tiny_model import tiny_models
 

@@ -14,15 +14,13 @@ from emorec_train.augment import augment_frames, augment_sound
 from emorec_train.clips import ClipSpec
 from emorec_train.data import GeneratedClips
 from emorec_train.evaluate import evaluate, step_labels
-from emorec_train.features import TorchEngine, WindowSet, clip_windows, stack_windows
+from emorec_train.features import TorchEngine, clip_windows, stack_windows
 from emorec_train.labels import IGNORED, labels_at, map_labels
 from emorec_train.metrics import score
-from emorec_train.modality import drop_modalities
 from emorec_train.model.build import build_models
-from emorec_train.presets import FusionSettings
 from emorec_train.pretrain import ChunkSampler, FrameSampler
 from emorec_train.records import CroppedClip, crop_clips
-from small_model import config, feeds
+from small_model import config
 
 SOURCE = GeneratedClips(
     EXPRESSIONS, {"train": 1, "validation": 1, "test": 1}, ClipSpec(seconds=2.0, labels=("Anger", "Fear"))
@@ -127,18 +125,6 @@ def test_augmented_sound_keeps_its_shape() -> None:
     correlation = torch.nn.functional.cosine_similarity(samples, changed)
     assert (correlation > 0.7).all()
     assert (correlation < 1.0).all()
-
-
-def test_modality_dropout_never_takes_both_streams() -> None:
-    batch = WindowSet(**feeds(200), labels=torch.zeros(200, 12, dtype=torch.long))
-    settings = FusionSettings(epochs=1, batch=1, learning_rate=1.0, stream_dropout=0.3, stretch_dropout=0.3)
-    dropped = drop_modalities(batch, settings, torch.Generator().manual_seed(0))
-    frames, sound = dropped.frame_mask.any(1), dropped.audio_mask.any(1)
-    assert (frames | sound).all()
-    assert 0.2 < 1.0 - frames.float().mean() < 0.4
-    assert 0.2 < 1.0 - sound.float().mean() < 0.4
-    partly = frames & ~dropped.frame_mask.all(1)
-    assert partly.any()
 
 
 def test_scores_equal_scikit_learn() -> None:

@@ -12,7 +12,7 @@ from emorec_rt.errors import UsageError
 from emorec_rt.manifest import Audio
 from emorec_rt.signal import EXPRESSIONS, chunk_samples
 from emorec_train.model.audio import AudioEncoder, wav2vec2_config
-from emorec_train.model.config import AudioConfig, FusionConfig, VisionConfig
+from emorec_train.model.config import AudioConfig, FusionConfig, TextConfig, VisionConfig
 from emorec_train.model.text import TextEncoder, frozen_prototypes, prompts
 from emorec_train.model.vision import VisionEncoder, vision_tower_config
 from small_model import config
@@ -155,3 +155,12 @@ def test_audio_spec_default_chunk_is_exact() -> None:
     encoder = AudioEncoder(model.audio, spec).eval()
     with torch.no_grad():
         assert encoder(torch.randn(1, spec.chunk_samples)).shape[1] == spec.chunk_tokens
+
+
+def test_prompts_come_from_the_config() -> None:
+    config = TextConfig(adjective_templates=(), noun_templates=("{}!",))
+    assert prompts("Anger", config) == ["anger!"]
+    with pytest.raises(UsageError, match="where the class goes"):
+        msgspec.structs.replace(config, noun_templates=("a face",))
+    with pytest.raises(UsageError, match="both empty"):
+        msgspec.structs.replace(config, noun_templates=())

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
 import msgspec
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
+from torch.nn.functional import normalize
 
+from emorec_rt.errors import OutputError
 from emorec_rt.window import Window
 from emorec_train import fit
-from emorec_train.features import ClipWindows
-from emorec_train.fit import fit_fusion, step_loss
+from emorec_train.features import ClipWindows, stack_windows
+from emorec_train.fit import Around, Fit, fit_fusion
 from emorec_train.labels import IGNORED
-from emorec_train.presets import FusionSettings
+from emorec_train.model.checkpoint import CheckpointError
+from emorec_train.objective import step_loss
+from emorec_train.processes import Processes
+from emorec_train.settings import FusionSettings
+from emorec_train.state import Epoch, write_state
 from small_model import FRAME_WIDTH, PER_STEP, STEPS, TOKEN_WIDTH, config
 
 CLASSES = len(config().labels)
@@ -117,3 +131,118 @@ def test_every_loss_learns(settings: dict[str, object]) -> None:
     result = fitted(SETTINGS, epochs=20, learning_rate=3e-3, **settings)
     assert result.log[-1].loss < result.log[0].loss
     assert result.validation.macro_f1 > 0.5
+
+
+PROTOTYPES = normalize(torch.randn(CLASSES, FRAME_WIDTH, generator=torch.Generator()), dim=-1)
+LEARNT, HELD_OUT = clips(2 * CLASSES), clips(CLASSES, 1)
+FULL = msgspec.structs.replace(
+    SETTINGS, epochs=4, accumulate=2, average_decay=0.9, class_weights="balanced", time_jitter=1
+)
+
+
+class KilledError(Exception):
+    pass
+
+
+def guided(settings: FusionSettings = FULL, around: Around | None = None, seed: int = 0) -> fit.Fitted:
+    return fit_fusion(config(), settings, LEARNT, HELD_OUT, PROTOTYPES, seed, around)
+
+
+def assert_same(one: fit.Fitted, other: fit.Fitted) -> None:
+    assert one.log == other.log
+    assert one.validation == other.validation
+    theirs = other.fusion.state_dict()
+    for key, value in one.fusion.state_dict().items():
+        assert torch.equal(value, theirs[key]), key
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_killed_and_resumed_equals_uninterrupted(precision: str, tmp_path: Path) -> None:
+    settings = msgspec.structs.replace(FULL, precision=precision)
+    state = tmp_path / "both.safetensors"
+
+    def kill(epoch: Epoch) -> None:
+        if epoch.epoch == 2:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        guided(settings, Around(state=state, on_epoch=kill))
+    torch.manual_seed(99)
+    seen: list[Epoch] = []
+    resumed = guided(settings, Around(state=state, resume=True, on_epoch=seen.append))
+    assert [epoch.epoch for epoch in seen] == [3, 4]
+    assert_same(resumed, guided(settings))
+    assert_same(guided(settings, Around(state=state, resume=True)), resumed)
+
+
+def test_a_state_of_other_settings_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    state = tmp_path / "both.safetensors"
+    once = msgspec.structs.replace(FULL, epochs=1)
+    guided(once, Around(state=state))
+    with pytest.raises(CheckpointError, match="other settings"):
+        guided(once, Around(state=state, resume=True), seed=1)
+    state.write_bytes(state.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="without --resume"):
+        guided(once, Around(state=state, resume=True))
+
+
+def test_a_full_disk_leaves_the_last_state(tmp_path: Path) -> None:
+    file = tmp_path / "both.safetensors"
+    trained = Fit(config(), FULL, stack_windows(LEARNT), PROTOTYPES, 0, Processes())
+    trained.epoch(HELD_OUT, config().labels)
+    write_state(file, trained.state())
+    before = file.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=os.strerror(errno.EFBIG)):
+            write_state(file, trained.state())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert file.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["both.safetensors"]
+
+
+def gradients(processes: Processes) -> list[torch.Tensor]:
+    """Of two batches, the second of which has fewer windows than there are processes."""
+    settings = msgspec.structs.replace(FULL, feature_noise=0.0, focal_gamma=1.0)
+    still = msgspec.structs.replace(config().fusion, dropout=0.0, head_dropout=0.0)
+    model = msgspec.structs.replace(config(), fusion=still)
+    trained = Fit(model, settings, stack_windows(LEARNT), PROTOTYPES, 0, processes)
+    trained.add_gradients([torch.arange(5), torch.tensor([7])])
+    return [p.grad for p in trained.learning_parameters() if p.grad is not None]
+
+
+def test_two_processes_have_the_gradients_of_one(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    code = (
+        "import sys\n"
+        "from safetensors.torch import save_file\n"
+        "from test_fit import gradients\n"
+        "from emorec_train.processes import joined\n"
+        "with joined('cpu') as processes:\n"
+        "    found = gradients(processes)\n"
+        "    save_file({str(k): g for k, g in enumerate(found)}, f'{sys.argv[1]}/{processes.rank}')\n"
+        "    with processes.in_turn():\n"
+        "        print('turn', processes.rank, flush=True)\n"
+    )
+    path = os.pathsep.join(str(root / folder) for folder in ("runtime", "train", "tests", "tests/train"))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    script = tmp_path / "part.py"
+    script.write_text(code)
+    done = subprocess.run(
+        [*command, str(script), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stdout.splitlines() if line.startswith("turn")] == ["turn 0", "turn 1"]
+    one = gradients(Processes())
+    for rank in range(2):
+        found = load_file(tmp_path / str(rank))
+        assert len(found) == len(one)
+        for number, theirs in enumerate(one):
+            torch.testing.assert_close(found[str(number)], theirs, atol=1e-6, rtol=1e-4)

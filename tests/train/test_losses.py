@@ -5,12 +5,12 @@ import torch
 import torch.nn.functional as F
 
 from emorec_train.features import WindowSet
-from emorec_train.fit import fusion_loss
 from emorec_train.labels import IGNORED
 from emorec_train.model.build import build_models, freeze
 from emorec_train.model.imbalance import balanced_weights, class_counts, log_prior
 from emorec_train.model.losses import StepLoss, TextGuidedLoss
 from emorec_train.model.text import frozen_prototypes
+from emorec_train.objective import Objective
 from small_model import STEPS, config, feeds
 
 
@@ -70,7 +70,8 @@ def test_gradients_reach_what_learns_and_nothing_frozen(text_only: bool) -> None
         features = models.fusion.encode_visual(batch["frame_embeddings"], batch["frame_mask"])
         text(features, batch["frame_mask"], labels).backward()
     else:
-        fusion_loss(models.fusion, text, WindowSet(**batch, labels=labels), StepLoss(), 0.2).backward()
+        objective = Objective(models.fusion, text, StepLoss(), 0.2)
+        objective.loss(WindowSet(**batch, labels=labels)).backward()
     for learning in (models.fusion.tcn, models.fusion.visual_projection.linear, text.projection):
         assert all(p.grad is not None and p.grad.abs().max() > 0 for p in learning.parameters())
     assert text.log_scale.grad is not None
@@ -115,3 +116,32 @@ def test_rare_classes_weigh_more() -> None:
 
 def test_a_class_that_does_not_occur_has_a_finite_prior() -> None:
     assert torch.isfinite(log_prior(torch.tensor([10, 0]))).all()
+
+
+def test_logit_adjustment_is_the_papers_pairwise_form() -> None:
+    # Menon et al., equation 10: log(1 + sum over other classes of (pi_c / pi_y)^tau exp(f_c - f_y)).
+    counts, tau = torch.tensor([5, 3, 12]), 0.7
+    prior = counts / counts.sum()
+    logits, labels = torch.randn(6, 3), torch.tensor([0, 1, 2, 2, 0, 1])
+    losses = []
+    for f, y in zip(logits, labels.tolist(), strict=True):
+        others = [c for c in range(3) if c != y]
+        losses.append(torch.log1p(sum((prior[c] / prior[y]) ** tau * (f[c] - f[y]).exp() for c in others)))
+    torch.testing.assert_close(
+        StepLoss(offsets=tau * log_prior(counts))(logits, labels), torch.stack(losses).mean()
+    )
+
+
+def test_shares_of_the_parts_sum_up_to_the_whole() -> None:
+    torch.manual_seed(0)
+    model = config()
+    fusion = build_models(model).fusion.eval()
+    text = TextGuidedLoss(model.fusion.width, F.normalize(torch.randn(8, 16), dim=-1))
+    labels = torch.randint(-1, 8, (5, STEPS))
+    weights = balanced_weights(class_counts(labels, 8), 0.9)
+    batch = WindowSet(**feeds(5), labels=labels)
+    batch.frame_mask[1, ::2] = 0.0
+    objective = Objective(fusion, text, StepLoss(0.1, weights, gamma=1.0), 0.2)
+    parts = [batch.select(own) for own in torch.arange(5).tensor_split(3)]
+    total = sum(objective.share(part, batch) for part in parts)
+    torch.testing.assert_close(total, objective.loss(batch))

@@ -29,9 +29,9 @@ from emorec_train.fit import Fitted, fit_fusion, with_mode
 from emorec_train.metrics import Scores
 from emorec_train.model.config import Mode
 from emorec_train.plots import plot_bars
-from emorec_train.presets import Preset
 from emorec_train.progress import Stopwatch, say
 from emorec_train.recipe import Run, prepare, scored_split
+from emorec_train.settings import Preset
 from emorec_train.stages import Windows
 
 JSON_FILE, CSV_FILE, PLOT_FILE = "ablation.json", "ablation.csv", "ablation.png"

@@ -13,7 +13,7 @@ from torch import nn
 
 from emorec_rt.errors import EmorecError, UsageError
 from emorec_train.model.build import freeze
-from emorec_train.presets import EncoderSettings
+from emorec_train.settings import EncoderSettings
 
 LORA_SCALE: Final = 2
 """``lora_alpha`` relative to the rank."""

@@ -85,6 +85,16 @@ class WindowSet:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def to(self, device: torch.device) -> WindowSet:
+        """The same on a device."""
+        return WindowSet(
+            self.frame_embeddings.to(device),
+            self.frame_mask.to(device),
+            self.audio_tokens.to(device),
+            self.audio_mask.to(device),
+            self.labels.to(device),
+        )
+
     def select(self, index: Tensor) -> WindowSet:
         """The windows at ``index``, int64 ``[B]``."""
         return WindowSet(

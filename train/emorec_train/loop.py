@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +23,28 @@ class TrainingDivergedError(EmorecError, RuntimeError):
     """The loss is no number any more."""
 
 
+class OptimiserProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an optimiser came.
+
+    Attributes:
+        updates: How many it made.
+        scale: Of the loss (float16 only).
+        updates_to_growth: Updates since the scale last changed.
+    """
+
+    updates: int
+    scale: float = 0.0
+    updates_to_growth: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OptimiserState:
+    """AdamW's moments by ``<parameter>.<name>``, and how far it came."""
+
+    tensors: dict[str, Tensor]
+    progress: OptimiserProgress
+
+
 class Optimiser:
     """AdamW over a known number of steps; no decay for vectors (norms, biases, temperatures).
 
@@ -29,10 +53,21 @@ class Optimiser:
         steps: How many steps there will be.
         learning_rate: Its peak.
         weight_decay: For matrices.
+        warm_up: Share of the steps over which the learning rate rises.
+        largest_gradient: Gradients are scaled down to this norm.
+        scaler: Scales the losses, for float16.
     """
 
     def __init__(
-        self, modules: Iterable[nn.Module], *, steps: int, learning_rate: float, weight_decay: float
+        self,
+        modules: Iterable[nn.Module],
+        *,
+        steps: int,
+        learning_rate: float,
+        weight_decay: float,
+        warm_up: float = WARM_UP,
+        largest_gradient: float = LARGEST_GRADIENT,
+        scaler: torch.amp.GradScaler | None = None,
     ) -> None:
         self.parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
         matrices = [p for p in self.parameters if p.ndim > 1]
@@ -42,7 +77,11 @@ class Optimiser:
             {"params": vectors, "weight_decay": 0.0},
         ]
         self._adamw = torch.optim.AdamW(groups, lr=learning_rate)
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._adamw, lambda step: rate_at(step, steps))
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._adamw, lambda step: rate_at(step, steps, warm_up)
+        )
+        self._largest_gradient = largest_gradient
+        self._scaler = scaler
 
     @property
     def learning_rate(self) -> float:
@@ -68,20 +107,61 @@ class Optimiser:
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingDivergedError("training diverged: the loss is not finite; lower the learning rate")
-        loss.backward()  # type: ignore[no-untyped-call]
+        scaled = loss if self._scaler is None else self._scaler.scale(loss)
+        scaled.backward()  # type: ignore[no-untyped-call]
         return value
 
     def update(self) -> None:
-        """Learn from all that was added."""
-        nn.utils.clip_grad_norm_(self.parameters, LARGEST_GRADIENT)
-        self._adamw.step()
+        """Learn from all that was added; with a scaler, an update whose gradients overflow is left out."""
+        if self._scaler is not None:
+            self._scaler.unscale_(self._adamw)
+        nn.utils.clip_grad_norm_(self.parameters, self._largest_gradient)
+        if self._scaler is None:
+            self._adamw.step()
+        else:
+            self._scaler.step(self._adamw)
+            self._scaler.update()
         self._schedule.step()
         self._adamw.zero_grad(set_to_none=True)
 
+    def state(self) -> OptimiserState:
+        """What ``restore`` goes on from."""
+        states = self._adamw.state_dict()["state"]
+        scaler = {} if self._scaler is None else self._scaler.state_dict()
+        return OptimiserState(
+            {f"{key}.{name}": value for key, own in states.items() for name, value in own.items()},
+            OptimiserProgress(
+                updates=int(self._schedule.last_epoch),
+                scale=float(scaler.get("scale", 0.0)),
+                updates_to_growth=int(scaler.get("_growth_tracker", 0)),
+            ),
+        )
 
-def rate_at(step: int, steps: int) -> float:
+    def restore(self, state: OptimiserState) -> None:
+        """Go on from a state of the same parameters and settings."""
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in state.tensors.items():
+            number, _, name = key.partition(".")
+            moments.setdefault(int(number), {})[name] = value
+        self._adamw.load_state_dict({**self._adamw.state_dict(), "state": moments})
+        progress = state.progress
+        rates = [
+            peak * factor(progress.updates)
+            for peak, factor in zip(self._schedule.base_lrs, self._schedule.lr_lambdas, strict=True)
+        ]
+        self._schedule.load_state_dict(
+            {**self._schedule.state_dict(), "last_epoch": progress.updates, "_last_lr": rates}
+        )
+        for group, rate in zip(self._adamw.param_groups, rates, strict=True):
+            group["lr"] = rate
+        if self._scaler is not None:
+            scale = {"scale": progress.scale, "_growth_tracker": progress.updates_to_growth}
+            self._scaler.load_state_dict({**self._scaler.state_dict(), **scale})
+
+
+def rate_at(step: int, steps: int, warm_up: float = WARM_UP) -> float:
     """Factor on the learning rate: linear warm-up, then a cosine down to 0."""
-    warm = max(1, round(WARM_UP * steps))
+    warm = max(1, round(warm_up * steps))
     if step < warm:
         return (step + 1) / warm
     return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - warm) / max(1, steps - warm))))

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Generator, Tensor
 
 from emorec_train.features import WindowSet
-from emorec_train.presets import FusionSettings
+from emorec_train.settings import FusionSettings
 
 LONGEST_STRETCH = 0.5
 """Longest dropped stretch, as a share of the window."""
 
 
 def drop_modalities(batch: WindowSet, settings: FusionSettings, generator: Generator) -> WindowSet:
-    """Mask whole streams (never both) and stretches, and shake the features."""
+    """Mask whole streams (never both) and stretches, shift sound against picture, shake the features."""
     B = len(batch)
+    if settings.time_jitter:
+        batch = shift_sound(batch, settings.time_jitter, generator)
     which = torch.rand(B, generator=generator)
     keep_frames = (which >= settings.stream_dropout).float()[:, None]
     keep_audio = (which < 1.0 - settings.stream_dropout).float()[:, None]
@@ -27,6 +31,19 @@ def drop_modalities(batch: WindowSet, settings: FusionSettings, generator: Gener
         audio_mask,
         batch.labels,
     )
+
+
+def shift_sound(batch: WindowSet, most_steps: int, generator: Generator) -> WindowSet:
+    """Move each window's sound by up to ``most_steps`` steps either way; where none is left, it is masked."""
+    B, S = batch.audio_mask.shape
+    tokens_per_step = S // batch.frame_mask.shape[1]
+    steps = torch.randint(-most_steps, most_steps + 1, (B, 1), generator=generator)
+    source = torch.arange(S) - steps * tokens_per_step  # [B, S]
+    inside, source = (source >= 0) & (source < S), source.clamp(0, S - 1)
+    windows = torch.arange(B)[:, None]
+    mask = batch.audio_mask[windows, source] * inside
+    tokens = batch.audio_tokens[windows, source] * inside[..., None]
+    return replace(batch, audio_tokens=tokens, audio_mask=mask)
 
 
 def _stretches(mask: Tensor, settings: FusionSettings, generator: Generator) -> Tensor:

@@ -11,7 +11,10 @@ from typing import TypeVar
 import click
 
 from emorec_rt.errors import EmorecError, UsageError
+from emorec_train.changes import change
 from emorec_train.dataset_clips import DataRequest
+from emorec_train.presets import PRESETS, find_preset
+from emorec_train.settings import Preset
 
 F = TypeVar("F", bound=Callable[..., None])
 
@@ -32,6 +35,38 @@ def data_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def preset_options(default: str) -> Callable[[F], F]:
+    """``--preset`` and ``--set``; ``chosen_preset`` makes one thing of them."""
+
+    def decorate(function: F) -> F:
+        changes = click.option(
+            "--set",
+            "changes",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="One setting of the preset, as in fusion.epochs=20; repeatable.",
+        )
+        names = click.option(
+            "--preset",
+            default=default,
+            show_default=True,
+            metavar="NAME|FILE",
+            help=f"Settings: {', '.join(sorted(PRESETS))} (train/presets), or a TOML file of your own.",
+        )
+        return names(changes(function))
+
+    return decorate
+
+
+def chosen_preset(name: str, changes: tuple[str, ...]) -> Preset:
+    """The preset, changed.
+
+    Raises:
+        UsageError: There is no such preset or setting, or a value doesn't fit.
+    """
+    return change(find_preset(name), changes)
 
 
 def encoder_options(function: F) -> F:

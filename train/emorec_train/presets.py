@@ -1,173 +1,93 @@
-"""Named settings: the demo that trains in minutes on two cores, and the reference at full size."""
+"""Presets: small TOML files in ``train/presets``, or a user's own, checked strictly.
+
+A file may begin with ``extends = "reference"``: it then holds only what differs from that preset.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 
-from emorec_rt.manifest import Audio, Grid, Positive, Preprocessing, Share, Vision, Window
-from emorec_rt.signal import EXPRESSIONS
-from emorec_train.model.config import (
-    CLIP_MEAN,
-    CLIP_STD,
-    AudioConfig,
-    FusionConfig,
-    ModelConfig,
-    TextConfig,
-    VisionConfig,
-)
+from emorec_rt.errors import EmorecError, UsageError
+from emorec_train.settings import Preset
 
-Rate = Annotated[float, msgspec.Meta(gt=0.0)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
-Below1 = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
-NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
+FOLDER: Final = Path(__file__).resolve().parents[1] / "presets"
+_BASE_KEY: Final = "extends"
 
 
-class EncoderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How an encoder is trained from scratch.
+def find_preset(name: str) -> Preset:
+    """A preset by its name, or from a TOML file.
 
-    Attributes:
-        steps: Optimiser steps; 0 leaves the encoder as it is (pretrained and frozen).
-        batch: Frames or chunks in a step.
-        learning_rate: Its peak.
-        weight_decay: AdamW's.
-        last_blocks: How many of its last blocks learn, the rest being frozen; 0 for the whole encoder.
-        lora_rank: Rank of the low-rank updates (LoRA, through peft) that learn in place of its weights and
-            are merged into them afterwards; 0 for none. All blocks get them, or ``last_blocks``.
+    Raises:
+        UsageError: There is none, or the file isn't valid; the message names the field.
     """
-
-    steps: Count
-    batch: Positive
-    learning_rate: Rate
-    weight_decay: float = 0.05
-    last_blocks: Count = 0
-    lora_rank: Count = 0
-
-    @property
-    def partial(self) -> bool:
-        """Whether only a part of the encoder learns."""
-        return bool(self.last_blocks or self.lora_rank)
+    if name in PRESETS:
+        return PRESETS[name]
+    path = Path(name)
+    if path.is_file():
+        return read_preset(path)
+    near = get_close_matches(name, PRESETS, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise UsageError(f"--preset {name}: neither a preset ({', '.join(sorted(PRESETS))}) nor a file{hint}")
 
 
-class FusionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the fusion is trained on frozen encoders.
+def preset_name(name: str) -> str:
+    """What to call a run of this preset: a file's name without its folder and ending."""
+    return name if name in PRESETS else Path(name).stem
 
-    Attributes:
-        epochs: Passes over the training windows.
-        batch: Windows in a step.
-        learning_rate: Its peak.
-        weight_decay: AdamW's.
-        label_smoothing: Share of the target spread over all classes.
-        text_weight: Weight of the text-guided loss beside cross-entropy.
-        stream_dropout: Share of windows that lose a whole stream, for each stream.
-        stretch_dropout: Share of windows that lose a stretch of a stream, for each stream.
-        feature_noise: Standard deviation of noise on the features, relative to their own.
-        class_weights: ``balanced`` weighs rare classes up, see ``imbalance.balanced_weights``.
-        balance_beta: Its strength.
-        logit_adjustment: Scale of the log prior that is added to the logits while training; 1 is the paper's.
-        focal_gamma: Of the focal loss; 0 is cross-entropy.
-        accumulate: Batches whose gradients make one update.
-        average_decay: Of an exponential moving average of the weights, which is then what is scored and kept;
-            0 keeps the weights themselves.
-        patience: Epochs without a better validation macro F1 after which training ends; 0 never ends early.
+
+def read_preset(path: Path) -> Preset:
+    """Read a preset's file and those that it extends.
+
+    Raises:
+        UsageError: A file can't be read or isn't valid.
     """
-
-    epochs: Positive
-    batch: Positive
-    learning_rate: Rate
-    weight_decay: float = 0.01
-    label_smoothing: Share = 0.1
-    text_weight: float = 0.2
-    stream_dropout: Share = 0.1
-    stretch_dropout: Share = 0.2
-    feature_noise: float = 0.1
-    class_weights: Literal["equal", "balanced"] = "equal"
-    balance_beta: Below1 = 0.999
-    logit_adjustment: float = 0.0
-    focal_gamma: NotNegative = 0.0
-    accumulate: Positive = 1
-    average_decay: Below1 = 0.0
-    patience: Count = 0
+    try:
+        return msgspec.convert(_tables(path, ()), Preset)
+    except (msgspec.ValidationError, UsageError) as error:
+        raise UsageError(_named(path, error)) from error
 
 
-class Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A model and how it is trained.
-
-    Attributes:
-        model: The configuration.
-        clips: Generated clips in the training split; validation and test have a fifth of that each.
-        clip_seconds: Length of a generated clip.
-        faces: Generated people, none of whom is in a clip, each showing every class, for the visual encoder's
-            first stage; 0 takes the training clips, whose few people it learns by heart.
-        vision: First stage, visual encoder.
-        audio: First stage, audio encoder.
-        fusion: Second stage.
-    """
-
-    model: ModelConfig
-    clips: Positive
-    clip_seconds: float
-    faces: Count = 0
-    vision: EncoderSettings
-    audio: EncoderSettings
-    fusion: FusionSettings
+def _tables(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in above:
+        raise UsageError("extends itself")
+    try:
+        tables = msgspec.toml.decode(path.read_bytes(), type=dict[str, Any])
+    except OSError as error:
+        raise UsageError(_named(path, error.strerror or "can't be read")) from error
+    except (msgspec.DecodeError, ValueError) as error:
+        raise UsageError(_named(path, error)) from error
+    base = tables.pop(_BASE_KEY, None)
+    if base is None:
+        return tables
+    own = path.parent / str(base)
+    file = own if own.is_file() else FOLDER / f"{base}.toml"
+    if not file.is_file():
+        raise UsageError(_named(path, f"extends {base!r}, which is neither a preset nor a file beside it"))
+    return _merged(_tables(file, (*above, path.resolve())), tables)
 
 
-def _preprocessing(crop_size: int, frame_width: int, token_width: int, margin: float = 0.3) -> Preprocessing:
-    return Preprocessing(
-        grid=Grid(),
-        window=Window(),
-        vision=Vision(
-            crop_size=crop_size, margin=margin, mean=CLIP_MEAN, std=CLIP_STD, embedding_dim=frame_width
-        ),
-        audio=Audio(embedding_dim=token_width),
-    )
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
 
 
-DEMO: Final = Preset(
-    model=ModelConfig(
-        labels=EXPRESSIONS,
-        preprocessing=_preprocessing(96, 128, 96, margin=0.1),
-        vision=VisionConfig(
-            image_size=96, width=16, layers=(1, 1, 1, 1), heads=8, embed_dim=128, quick_gelu=False
-        ),
-        text=TextConfig(context_length=16, width=64, layers=1, heads=2),
-        audio=AudioConfig(
-            width=96,
-            layers=2,
-            heads=4,
-            intermediate=384,
-            conv_channels=(64,) * 7,
-            position_kernel=16,
-            position_groups=4,
-        ),
-        fusion=FusionConfig(width=64, head_width=64),
-    ),
-    clips=300,
-    clip_seconds=6.0,
-    faces=1000,
-    vision=EncoderSettings(steps=700, batch=64, learning_rate=2e-3),
-    audio=EncoderSettings(steps=300, batch=8, learning_rate=1e-3),
-    fusion=FusionSettings(epochs=12, batch=32, learning_rate=1e-3),
-)
+def _named(path: Path, reason: EmorecError | Exception | str) -> str:
+    text = str(reason)
+    return text if text.startswith("preset ") else f"preset {path}: {text}"
+
+
+PRESETS: Final = {path.stem: read_preset(path) for path in sorted(FOLDER.glob("*.toml"))}
+"""By name; those of this project."""
+
+DEMO: Final = PRESETS["demo"]
 """Small encoders of the same classes, from scratch on generated clips; made for two cores and minutes."""
 
-REFERENCE: Final = Preset(
-    model=ModelConfig(
-        labels=EXPRESSIONS,
-        preprocessing=_preprocessing(224, 512, 768),
-        vision=VisionConfig(pretrained="ViT-B-32:openai"),
-        text=TextConfig(),
-        audio=AudioConfig(pretrained="facebook/wav2vec2-base-960h"),
-        fusion=FusionConfig(),
-    ),
-    clips=300,
-    clip_seconds=6.0,
-    vision=EncoderSettings(steps=0, batch=64, learning_rate=1e-5),
-    audio=EncoderSettings(steps=0, batch=8, learning_rate=1e-5),
-    fusion=FusionSettings(epochs=15, batch=16, learning_rate=1e-4, weight_decay=1e-4),
-)
+REFERENCE: Final = PRESETS["reference"]
 """The paper's size: frozen CLIP ViT-B/32 and wav2vec 2.0 base, whose weights are downloaded on first use."""
-
-PRESETS: Final = {"demo": DEMO, "reference": REFERENCE}

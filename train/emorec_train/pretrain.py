@@ -26,9 +26,9 @@ from emorec_train.model.build import freeze
 from emorec_train.model.losses import LARGEST_SCALE, StepLoss
 from emorec_train.model.text import TextEncoder
 from emorec_train.model.vision import VisionEncoder
-from emorec_train.presets import EncoderSettings
 from emorec_train.progress import say, tracked
 from emorec_train.records import CroppedClip
+from emorec_train.settings import EncoderSettings
 
 LABEL_SMOOTHING = 0.1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,9 @@ T = TypeVar("T")
 
 def tracked(items: Iterable[T], label: str, length: int) -> Iterator[T]:
     """Yield the items while a bar advances; without a terminal the label is one line."""
+    if not _leads():
+        yield from items
+        return
     if not sys.stderr.isatty():
         say(f"{label} ({length})")
         yield from items
@@ -25,7 +29,13 @@ def tracked(items: Iterable[T], label: str, length: int) -> Iterator[T]:
 
 def say(line: str) -> None:
     """One line on stderr."""
-    click.echo(line, err=True)
+    if _leads():
+        click.echo(line, err=True)
+
+
+def _leads() -> bool:
+    """Of several training processes, the first alone speaks; torchrun numbers them."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 class Stopwatch:

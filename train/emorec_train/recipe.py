@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -13,18 +13,21 @@ import msgspec
 import torch
 from torch import Tensor
 
+from emorec_rt.errors import UsageError
+from emorec_rt.writers.base import WholeFile
+from emorec_train.board import open_board
 from emorec_train.clips import Split
 from emorec_train.dataset_clips import DATA_KEY, DataRequest
 from emorec_train.evaluate import LABEL_STEPS_KEY, evaluate, label_steps
-from emorec_train.features import ClipWindows
-from emorec_train.fit import Epoch, Fitted, fit_fusion, with_mode
+from emorec_train.fit import Around, Fitted, fit_fusion, with_mode
 from emorec_train.metrics import Scores, table
 from emorec_train.model.build import Models, build_models
-from emorec_train.model.checkpoint import TrainingRecord, save_checkpoint
+from emorec_train.model.checkpoint import FILE_NAME, TrainingRecord, save_checkpoint
 from emorec_train.model.config import Mode
 from emorec_train.model.text import frozen_prototypes
-from emorec_train.presets import Preset
+from emorec_train.processes import Processes, joined
 from emorec_train.progress import Stopwatch, say
+from emorec_train.settings import Preset
 from emorec_train.stages import (
     SPLITS,
     EncoderChoice,
@@ -33,8 +36,12 @@ from emorec_train.stages import (
     make_windows,
     open_source,
 )
+from emorec_train.state import log_csv
 
 ABLATIONS: tuple[Mode, ...] = ("visual", "audio")
+LOG_FILE = "log.csv"
+"""Every epoch's loss, learning rate and validation score, in the checkpoint's folder."""
+
 _LIBRARIES = ("torch", "open_clip_torch", "transformers", "numpy", "opencv-python-headless")
 
 
@@ -51,6 +58,9 @@ class Run:
         encoders: Which encoders, and whether their weights are loaded.
         data: Data sets to train on; ``None`` takes generated clips.
         cache: Folder for the features of frozen encoders; ``None`` makes them anew.
+        resume: Go on with a run that was stopped, see ``state_folder``.
+        device: Where the fusion is trained: ``cpu`` or ``cuda``.
+        tensorboard: Folder for TensorBoard; ``None`` writes none.
     """
 
     preset: Preset
@@ -61,6 +71,14 @@ class Run:
     encoders: EncoderChoice
     data: DataRequest | None = None
     cache: Path | None = None
+    resume: bool = False
+    device: str = "cpu"
+    tensorboard: Path | None = None
+
+
+def state_folder(out: Path) -> Path:
+    """Where a run keeps what ``--resume`` goes on from, until its checkpoint is written."""
+    return out.with_name(out.name + ".state")
 
 
 def train(run: Run) -> dict[Mode, Scores]:
@@ -68,28 +86,26 @@ def train(run: Run) -> dict[Mode, Scores]:
 
     Returns:
         Test scores of the full model and of each single stream; data without a test split has those of its
-        validation split instead.
+        validation split instead. Nothing from a run that is complete already, and from processes that don't
+        lead.
 
     Raises:
         EmorecError: Something is wrong with the settings, the weights or the output folder.
     """
+    if run.resume and not state_folder(run.out).exists() and (run.out / FILE_NAME).is_file():
+        say(f"{run.out} is complete: there is nothing to go on with")
+        return {}
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and run.cache is None:
+        raise UsageError("several processes train from a cache: give --cache, with frozen encoders")
     watch = Stopwatch()
-    run, models, windows, prototypes = prepare(run, watch)
-    preset = run.preset
-    with watch.stage("fusion"):
-        fitted = _fit_modes(run, windows, prototypes)
-    scored = scored_split(windows)
-    scores = {
-        mode: evaluate(fit.fusion, windows[scored], preset.model.labels) for mode, fit in fitted.items()
-    }
-    clips = {str(split): [clip.clip_id for clip in windows[split]] for split in SPLITS}
-    metrics = _metrics(fitted, scores, watch)
-    settings = {LABEL_STEPS_KEY: label_steps(windows["train"], preset.model.labels)}
-    _save(run, models, fitted[preset.model.fusion.mode], prototypes, clips, metrics, settings)
-    _write_log(run.out / "log.csv", fitted)
-    say(table({f"{mode} ({scored})": value for mode, value in scores.items()}))
-    say(f"seconds: {watch.seconds}")
-    return scores
+    with joined(run.device) as processes:
+        with processes.in_turn():
+            run, models, windows, prototypes = prepare(run, watch)
+        with watch.stage("fusion"):
+            fitted = _fit_modes(run, windows, prototypes, processes)
+        if not processes.leads:
+            return {}
+    return _finish(run, models, windows, prototypes, fitted, watch)
 
 
 def prepare(run: Run, watch: Stopwatch) -> tuple[Run, Models, Windows, Tensor | None]:
@@ -119,21 +135,57 @@ def scored_split(windows: Windows) -> Split:
 
 
 def _fit_modes(
-    run: Run, windows: dict[Split, list[ClipWindows]], prototypes: Tensor | None
+    run: Run, windows: Windows, prototypes: Tensor | None, processes: Processes
 ) -> dict[Mode, Fitted]:
-    preset = run.preset
-    modes = dict.fromkeys((*ABLATIONS, preset.model.fusion.mode))
-    return {
-        mode: fit_fusion(
-            with_mode(preset.model, mode),
-            preset.fusion,
-            windows["train"],
-            windows["validation"],
-            prototypes,
-            run.seed,
-        )
-        for mode in modes
+    preset, folder = run.preset, state_folder(run.out)
+    if not run.resume and processes.leads:
+        _forget(folder)
+    fitted: dict[Mode, Fitted] = {}
+    with open_board(run.tensorboard if processes.leads else None) as board:
+        for mode in dict.fromkeys((*ABLATIONS, preset.model.fusion.mode)):
+            fitted[mode] = fit_fusion(
+                with_mode(preset.model, mode),
+                preset.fusion,
+                windows["train"],
+                windows["validation"],
+                prototypes,
+                run.seed,
+                Around(processes, folder / f"{mode}.safetensors", run.resume, board),
+            )
+    return fitted
+
+
+def _forget(folder: Path) -> None:
+    """Remove the state of a run, and nothing else that may lie in the folder."""
+    for file in folder.glob("*.safetensors"):
+        file.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _finish(
+    run: Run,
+    models: Models,
+    windows: Windows,
+    prototypes: Tensor | None,
+    fitted: dict[Mode, Fitted],
+    watch: Stopwatch,
+) -> dict[Mode, Scores]:
+    """Score, and write the checkpoint."""
+    preset, scored = run.preset, scored_split(windows)
+    scores = {
+        mode: evaluate(fit.fusion, windows[scored], preset.model.labels) for mode, fit in fitted.items()
     }
+    clips = {str(split): [clip.clip_id for clip in windows[split]] for split in SPLITS}
+    metrics = _metrics(fitted, scores, watch)
+    settings = {LABEL_STEPS_KEY: label_steps(windows["train"], preset.model.labels)}
+    _save(run, models, fitted[preset.model.fusion.mode], prototypes, clips, metrics, settings)
+    with WholeFile(run.out / LOG_FILE) as file:
+        file.write(log_csv(epoch for fit in fitted.values() for epoch in fit.log))
+    _forget(state_folder(run.out))
+    say(table({f"{mode} ({scored})": value for mode, value in scores.items()}))
+    say(f"seconds: {watch.seconds}")
+    return scores
 
 
 def _metrics(fitted: dict[Mode, Fitted], scores: dict[Mode, Scores], watch: Stopwatch) -> dict[str, Any]:
@@ -142,16 +194,6 @@ def _metrics(fitted: dict[Mode, Fitted], scores: dict[Mode, Scores], watch: Stop
         "test": msgspec.to_builtins(scores),
         "seconds": dict(watch.seconds),
     }
-
-
-def _write_log(path: Path, fitted: dict[Mode, Fitted]) -> None:
-    """One line for each epoch of each mode."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["mode", *Epoch.__struct_fields__])
-        writer.writerows(
-            [mode, *msgspec.structs.astuple(epoch)] for mode, fit in fitted.items() for epoch in fit.log
-        )
 
 
 def _versions() -> dict[str, str]:

@@ -21,10 +21,10 @@ from emorec_train.extraction import cached_windows, extract, fill_cache, open_ca
 from emorec_train.features import ClipWindows, clip_windows
 from emorec_train.model.build import Models, build_models, freeze
 from emorec_train.model.pretrained import adopt_pretrained
-from emorec_train.presets import Preset
 from emorec_train.pretrain import train_audio, train_vision
 from emorec_train.progress import Stopwatch, say
 from emorec_train.records import CroppedClip, crop_clips
+from emorec_train.settings import Preset
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 

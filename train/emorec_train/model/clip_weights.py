@@ -218,7 +218,8 @@ def _text(config: ModelConfig, weights: ClipWeights) -> TextConfig | None:
     if any(given.get(name) for name in _FOREIGN_TEXT):
         say(f"{config.vision.pretrained}: its text tower is none of CLIP's, so there is no text guidance")
         return None
-    return TextConfig(
+    return msgspec.structs.replace(
+        config.text,
         context_length=given.get("context_length", 77),
         vocab_size=given.get("vocab_size", 49408),
         width=given.get("width", 512),

@@ -86,6 +86,8 @@ class TextConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         width: Width of the transformer.
         layers: Transformer blocks.
         heads: Attention heads.
+        adjective_templates: Prompts around a label's adjective ("angry"), each with one ``{}``.
+        noun_templates: Prompts around its noun ("anger").
         extra: Further fields of open_clip's ``CLIPTextCfg``.
     """
 
@@ -94,10 +96,18 @@ class TextConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     width: Positive = 512
     layers: Positive = 12
     heads: Positive = 8
+    adjective_templates: tuple[str, ...] = ("a photo of a person who looks {}",)
+    noun_templates: tuple[str, ...] = ("a face showing {}", "a facial expression of {}")
     extra: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
         _check_divides(self.heads, self.width, "text heads", "width")
+        templates = (*self.adjective_templates, *self.noun_templates)
+        if not templates:
+            raise UsageError("text: adjective_templates and noun_templates are both empty; give one prompt")
+        for template in templates:
+            if template.count("{}") != 1 or template.count("{") != 1 or template.count("}") != 1:
+                raise UsageError(f"text template {template!r}: put {{}} where the class goes, once")
 
 
 class AudioConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

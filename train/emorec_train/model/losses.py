@@ -49,17 +49,23 @@ class StepLoss:
             return logits.sum() * 0.0
         kept, own = logits[valid], labels[valid]
         if self.offsets is not None:
-            kept = kept + self.offsets
+            kept = kept + self.offsets.to(kept.device)
+        weights = None if self.class_weights is None else self.class_weights.to(kept.device)
         if not self.gamma:
-            return F.cross_entropy(kept, own, self.class_weights, label_smoothing=self.label_smoothing)
-        return self._focal(kept, own)
+            return F.cross_entropy(kept, own, weights, label_smoothing=self.label_smoothing)
+        return self._focal(kept, own, weights)
 
-    def _focal(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def weight(self, labels: Tensor) -> float:
+        """What the mean over ``labels`` counts beside means over others: that of parts of a batch."""
+        valid = labels[labels != IGNORED].cpu()
+        return float(len(valid)) if self.class_weights is None else float(self.class_weights[valid].sum())
+
+    def _focal(self, logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
         losses = F.cross_entropy(
-            logits, labels, self.class_weights, reduction="none", label_smoothing=self.label_smoothing
+            logits, labels, weights, reduction="none", label_smoothing=self.label_smoothing
         )
         own = logits.softmax(dim=-1).gather(-1, labels[:, None])[:, 0]
-        total = len(labels) if self.class_weights is None else self.class_weights[labels].sum()
+        total = len(labels) if weights is None else weights[labels].sum()
         return ((1.0 - own) ** self.gamma * losses).sum() / total
 
 
@@ -91,11 +97,15 @@ class TextGuidedLoss(nn.Module):
             frame_mask: ``[B, T]``.
             labels: int64 ``[B, T]``, ``IGNORED`` where there is no label.
         """
-        seen = torch.where(frame_mask > 0, labels, IGNORED)
-        return StepLoss()(self.similarities(features), seen)
+        return StepLoss()(self.similarities(features), seen_labels(frame_mask, labels))
 
     def similarities(self, features: Tensor) -> Tensor:
         """Cosine to each prototype over the temperature, ``[B, T, C]``."""
         embeddings = F.normalize(self.projection(features), dim=-1)
         scale = self.log_scale.exp().clamp(max=LARGEST_SCALE)
         return scale * embeddings @ self.prototypes.T
+
+
+def seen_labels(frame_mask: Tensor, labels: Tensor) -> Tensor:
+    """Labels ``[B, T]``, ``IGNORED`` where no face was seen."""
+    return torch.where(frame_mask > 0, labels, IGNORED)

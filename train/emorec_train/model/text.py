@@ -16,9 +16,6 @@ from torch import Tensor, nn
 
 from emorec_train.model.config import TextConfig, VisionConfig
 
-PERSON_TEMPLATE: Final = "a photo of a person who looks {}"
-NOUN_TEMPLATES: Final = ("a face showing {}", "a facial expression of {}")
-
 WORDS: Final[dict[str, tuple[str, str]]] = {
     "Neutral": ("neutral", "no emotion"),
     "Anger": ("angry", "anger"),
@@ -42,6 +39,7 @@ class TextEncoder(nn.Module):
 
     def __init__(self, config: TextConfig, vision: VisionConfig) -> None:
         super().__init__()
+        self.config = config
         self.tokenizer = SimpleTokenizer(context_length=config.context_length)
         self.tower: nn.Module = _build_text_tower(
             vision.embed_dim, text_tower_config(config), quick_gelu=vision.quick_gelu
@@ -59,7 +57,7 @@ class TextEncoder(nn.Module):
 
     def prototypes(self, labels: Sequence[str]) -> Tensor:
         """One vector a class, ``[C, E]``: the mean of its prompts' unit vectors, brought to unit length."""
-        texts = [text for label in labels for text in prompts(label)]
+        texts = [text for label in labels for text in prompts(label, self.config)]
         embeddings = F.normalize(self(self.tokenize(texts)), dim=-1)
         return F.normalize(embeddings.reshape(len(labels), -1, embeddings.shape[1]).mean(dim=1), dim=-1)
 
@@ -76,10 +74,14 @@ def text_tower_config(config: TextConfig) -> CLIPTextCfg:
     )
 
 
-def prompts(label: str) -> list[str]:
+def prompts(label: str, config: TextConfig | None = None) -> list[str]:
     """A label's prompts; every label has as many."""
+    config = config or TextConfig()
     adjective, noun = WORDS.get(label, (label.lower(), label.lower()))
-    return [PERSON_TEMPLATE.format(adjective), *(template.format(noun) for template in NOUN_TEMPLATES)]
+    return [
+        *(template.format(adjective) for template in config.adjective_templates),
+        *(template.format(noun) for template in config.noun_templates),
+    ]
 
 
 @torch.no_grad()

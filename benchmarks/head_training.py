@@ -1,0 +1,97 @@
+"""How fast the reference's fusion is trained from a cache of features, on two threads.
+
+    python benchmarks/head_training.py
+
+Features of the reference's shapes with random content lie in a cache on disk, as ``train/cache.py`` leaves
+them; the ``affwild2`` preset's fusion is trained on them with batches of 16, modality dropout, text guidance
+and moving average included. Windows a second count reading, forward pass, backward pass and step. The result
+goes to ``benchmarks/results/head_training.json``.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import numpy as np
+import torch
+from machine import save
+
+from emorec_rt.window import Window
+from emorec_train.features import ClipWindows, stack_windows
+from emorec_train.fit import Fit
+from emorec_train.presets import PRESETS
+from emorec_train.processes import Processes
+
+LIMIT = 20.0
+BATCH = 16
+THREADS = 2
+
+
+def stored_clips(folder: Path, windows: int) -> list[ClipWindows]:
+    """Windows of the reference's shapes, whose features are mapped from disk."""
+    spec, rng = PRESETS["affwild2"].model.preprocessing, np.random.default_rng(0)
+    T, S = spec.window.steps, spec.window_tokens
+    frames = _stored(folder / "frames.npy", rng, (windows, T, spec.vision.embedding_dim))
+    tokens = _stored(folder / "tokens.npy", rng, (windows, S, spec.audio.embedding_dim))
+    times = np.arange(T) / 25.0
+    made = [
+        Window(0, T, T, times, frames[k], np.ones(T, np.float32), tokens[k], np.ones(S, np.float32))
+        for k in range(windows)
+    ]
+    labels = tuple(rng.integers(0, 8, (windows, T)))
+    return [ClipWindows("random", made, labels)]
+
+
+def _stored(path: Path, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    np.save(path, rng.standard_normal(shape, dtype=np.float32))
+    stored: np.ndarray[Any, Any] = np.load(path, mmap_mode="r")
+    return stored
+
+
+def measure(steps: int) -> dict[str, Any]:
+    """Windows a second after a step to warm up."""
+    torch.set_num_threads(THREADS)
+    preset = PRESETS["affwild2"]
+    settings = msgspec.structs.replace(preset.fusion, batch=BATCH)
+    prototypes = torch.nn.functional.normalize(torch.randn(8, preset.model.vision.embed_dim), dim=-1)
+    with tempfile.TemporaryDirectory(prefix="emorec-head-") as scratch:
+        windows = stack_windows(stored_clips(Path(scratch), BATCH * (steps + 1)))
+        fit = Fit(preset.model, settings, windows, prototypes, 0, Processes())
+        first, *rest = torch.split(torch.randperm(len(windows)), BATCH)
+        fit.step([first])
+        started = time.perf_counter()
+        for index in rest:
+            fit.step([index])
+        seconds = time.perf_counter() - started
+    return {
+        "threads": THREADS,
+        "batch": BATCH,
+        "steps": steps,
+        "windows_per_second": round(steps * BATCH / seconds, 2),
+        "limit": LIMIT,
+    }
+
+
+@click.command(help=(__doc__ or "").split("\n", 1)[0])
+@click.option("--steps", type=click.IntRange(min=1), default=40, show_default=True)
+@click.option("--quick", is_flag=True, help="Try it out; nothing is saved.")
+def main(steps: int, quick: bool) -> None:
+    """Measure, print, save; exit with 1 where the limit is missed."""
+    result = measure(2 if quick else steps)
+    rate = result["windows_per_second"]
+    verdict = "ok" if rate >= LIMIT else "MISSED"
+    click.echo(f"head training: {rate:.1f} windows/s at batch {BATCH} (limit {LIMIT:g}): {verdict}")
+    if quick:
+        return
+    click.echo(f"saved {save('head_training', result)}")
+    if rate < LIMIT:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""``--resume``, ``--set``, ``--tensorboard`` and the log, through the program."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import msgspec
+import pytest
+from safetensors.torch import load_file
+
+from emorec_train import recipe
+from emorec_train.fit import fit_fusion
+from tiny_commands import call
+
+
+class KilledError(Exception):
+    pass
+
+
+def run(out: Path, *arguments: str) -> int:
+    options = ("--preset", "tiny", "--random-encoders", "--workers", "1", "--set", "fusion.average_decay=0.5")
+    return call("run.py", *options, "--out", str(out), *arguments)
+
+
+def test_a_stopped_run_goes_on_to_the_same_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert run(whole, "--tensorboard", str(tmp_path / "board")) == 0
+    assert list((tmp_path / "board").glob("events.*"))
+
+    calls = iter(range(3))
+
+    def killed(*arguments: object) -> object:
+        if next(calls) == 2:
+            raise KilledError
+        return fit_fusion(*arguments)  # type: ignore[arg-type]
+
+    with patch.object(recipe, "fit_fusion", killed), pytest.raises(KilledError):
+        run(stopped)
+    kept = {file.name for file in (tmp_path / "stopped.state").iterdir()}
+    assert kept == {"visual.safetensors", "audio.safetensors"}
+    assert run(stopped, "--set", "fusion.epochs=3", "--resume") == 1
+    assert "other settings" in capsys.readouterr().err
+    assert run(stopped, "--resume") == 0
+    assert not (tmp_path / "stopped.state").exists()
+
+    ours, theirs = load_file(stopped / "fusion.safetensors"), load_file(whole / "fusion.safetensors")
+    assert all(ours[key].equal(theirs[key]) for key in theirs)
+    assert (stopped / "log.csv").read_bytes() == (whole / "log.csv").read_bytes()
+    rows = list(csv.DictReader((whole / "log.csv").read_text().splitlines()))
+    assert [(row["mode"], row["epoch"]) for row in rows] == [
+        (mode, str(epoch)) for mode in ("visual", "audio", "both") for epoch in (1, 2)
+    ]
+    settings = msgspec.json.decode((whole / "checkpoint.json").read_bytes())["training"]["settings"]
+    assert settings["fusion"]["average_decay"] == 0.5
+    capsys.readouterr()
+    assert run(stopped, "--resume") == 0
+    assert "is complete" in capsys.readouterr().err
+
+
+def test_wrong_settings_are_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path / "out", "--set", "fusion.epoch=3") == 2
+    assert "the nearest is fusion.epochs" in capsys.readouterr().err
+
+
+def test_a_missing_tensorboard_is_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with patch.dict(sys.modules, {"torch.utils.tensorboard": None}):
+        assert run(tmp_path / "out", "--tensorboard", str(tmp_path / "board")) == 1
+    assert "pip install 'emorec[train]'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_several_processes_need_a_cache(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"WORLD_SIZE": "2", "RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    assert run(tmp_path / "out") == 2
+    assert "--cache" in capsys.readouterr().err

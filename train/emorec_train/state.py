@@ -1,0 +1,123 @@
+"""A training run on disk: what a stopped run goes on from, with the same weights as one that never stopped.
+
+Weights, moments of the optimiser, moving average, best weights so far, states of the random generators, and
+how far it had come. Nothing is pickled. A file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from emorec_rt.writers.base import WholeFile
+from emorec_train.loop import OptimiserProgress
+from emorec_train.metrics import Scores
+from emorec_train.model.checkpoint import CheckpointError
+
+_KEY: Final = "emorec"
+_AGAIN: Final = "train again without --resume"
+
+
+class Epoch(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the training's log.
+
+    Attributes:
+        mode: Of the fusion.
+        epoch: Counted from 1.
+        loss: Mean over its batches.
+        learning_rate: At its end.
+        macro_f1: On validation clips.
+    """
+
+    mode: str
+    epoch: int
+    loss: float
+    learning_rate: float
+    macro_f1: float
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far training had come.
+
+    Attributes:
+        fingerprint: Of settings, model and data; another run can't go on from here.
+        optimiser: How far the optimiser had come.
+        log: A line for each epoch that is done.
+        best: Scores of the best epoch.
+    """
+
+    fingerprint: str
+    optimiser: OptimiserProgress
+    log: tuple[Epoch, ...]
+    best: Scores
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Progress and tensors, named ``<part>.<name>``."""
+
+    progress: Progress
+    tensors: dict[str, Tensor]
+
+    def part(self, name: str) -> dict[str, Tensor]:
+        """The tensors of one part, by their names in it."""
+        prefix = name + "."
+        return {k.removeprefix(prefix): v for k, v in self.tensors.items() if k.startswith(prefix)}
+
+
+def parts_of(parts: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Tensors under the names that ``State.part`` takes apart; copies, on the CPU."""
+    return {
+        f"{part}.{name}": value.detach().cpu().clone().contiguous()
+        for part, tensors in parts.items()
+        for name, value in tensors.items()
+    }
+
+
+def write_state(path: Path, state: State) -> None:
+    """Write a state.
+
+    Raises:
+        OutputError: The disk is full, or the folder can't be written; what was there before is still there.
+    """
+    header = {_KEY: msgspec.json.encode(state.progress).decode()}
+    with WholeFile(path) as file:
+        file.write(save(state.tensors, metadata=header))
+
+
+def read_state(path: Path, fingerprint: str) -> State | None:
+    """The state of a stopped run; ``None`` if there is no file.
+
+    Raises:
+        CheckpointError: It is damaged, or of another run.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {}).get(_KEY, "")
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
+        progress = msgspec.json.decode(header, type=Progress)
+    except (SafetensorError, OSError, msgspec.DecodeError) as error:
+        raise CheckpointError(path, f"is no state of a training run: {error}; {_AGAIN}") from error
+    if progress.fingerprint != fingerprint:
+        raise CheckpointError(path, f"is of other settings, data or seed; give those, or {_AGAIN}")
+    return State(progress, tensors)
+
+
+def log_csv(log: Iterable[Epoch]) -> str:
+    """The log as csv, a header first."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, Epoch.__struct_fields__, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(msgspec.to_builtins(epoch) for epoch in log)
+    return text.getvalue()
