@@ -71,7 +71,7 @@ class Vision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Attributes:
         crop_size: Side of the square crop in pixels.
         margin: Margin around the face box, as a share of the box's longer side on each side.
-        interpolation: How a crop is enlarged; shrunk ones average the pixels' areas whatever it says.
+        interpolation: How a crop is enlarged; shrunk ones are halved and interpolated whatever it says.
         mean: Channel means in [0, 1], RGB; the graph's first node applies them (here for the record).
         std: Channel standard deviations, likewise.
         embedding_dim: Width of a frame's embedding.

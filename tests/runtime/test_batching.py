@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Any
 
 import numpy as np
@@ -91,3 +92,75 @@ def test_other_errors_are_not_taken_for_a_full_memory() -> None:
     with pytest.raises(EngineError, match="full"):
         submit(Batcher(engine, 4), range(4))
     assert engine.batches == [4]
+
+
+class TwoLanes(SmallEngine):
+    """Of its first two batches, none ends before the other has begun."""
+
+    lanes = 2
+
+    def __init__(self, room: int = 100) -> None:
+        super().__init__(room)
+        self.together = threading.Barrier(2)
+
+    def run(self, feeds: Tensors) -> dict[str, NDArray[Any]]:
+        if len(self.batches) < 2:
+            self.together.wait(timeout=10.0)
+        return super().run(feeds)
+
+
+def test_lanes_run_batches_at_once_and_keep_their_order() -> None:
+    engine = TwoLanes()
+    batcher = Batcher(engine, 4)
+    answers = submit(batcher, range(11))
+    assert batcher.flush()
+    assert answers == [2 * number for number in range(11)]
+    assert sorted(engine.batches) == [1, 2, 4, 4]  # the flush shares three items between the lanes
+    assert not batcher.flush()
+
+
+def test_lanes_hold_back_who_submits() -> None:
+    released, begun = threading.Event(), threading.Semaphore(0)
+
+    class Slow(SmallEngine):
+        lanes = 2
+
+        def run(self, feeds: Tensors) -> dict[str, NDArray[Any]]:
+            begun.release()
+            released.wait(10.0)
+            return super().run(feeds)
+
+    batcher = Batcher(Slow(), 1)
+    answers: list[float] = []
+    submitter = threading.Thread(target=lambda: answers.extend(submit(batcher, range(3))))
+    submitter.start()
+    begun.acquire()
+    begun.acquire()
+    assert not begun.acquire(timeout=0.2)  # a third batch would wait in vain: both lanes are taken
+    assert submitter.is_alive()
+    released.set()
+    submitter.join(10.0)
+    batcher.flush()
+    assert answers[0] == 0.0
+
+
+def test_lanes_halve_batches_too(caplog: pytest.LogCaptureFixture) -> None:
+    batcher = Batcher(TwoLanes(room=2), 8)
+    with caplog.at_level(logging.WARNING):
+        answers = submit(batcher, range(20))
+        batcher.flush()
+    assert answers == [2 * number for number in range(20)]
+    assert "batches of 2" in caplog.text
+
+
+def test_an_error_in_a_lane_reaches_who_submits() -> None:
+    class Broken(SmallEngine):
+        lanes = 2
+
+        def run(self, feeds: Tensors) -> dict[str, NDArray[Any]]:
+            raise EngineError("broken")
+
+    batcher = Batcher(Broken(), 4)
+    with pytest.raises(EngineError, match="broken"):
+        submit(batcher, range(4))
+        batcher.flush()

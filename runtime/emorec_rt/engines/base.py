@@ -12,6 +12,9 @@ from emorec_rt.manifest import TensorSpec
 
 Tensors = Mapping[str, NDArray[Any]]
 
+CPU_LANES: Final = 2
+"""Lanes of an engine on the CPU. Measured with two cores alone."""
+
 _OUT_OF_MEMORY: Final = (
     "out of memory",
     "outofmemory",
@@ -43,6 +46,21 @@ class Engine(Protocol):
             EngineError: A wrong tensor, or the library failed.
         """
         ...
+
+
+def lanes_of(engine: Engine) -> int:
+    """How many batches it runs at once, from threads of the caller: its ``lanes``, one without.
+
+    On a CPU, two batches on half of the cores each are done sooner than one after the other on all of them:
+    no thread waits for the slowest one of a layer, nor for one whose core is decoding.
+    """
+    lanes: int = getattr(engine, "lanes", 1)
+    return lanes
+
+
+def cpu_lanes(threads: int) -> int:
+    """Lanes for so many threads."""
+    return min(CPU_LANES, threads)
 
 
 def check_feeds(inputs: tuple[TensorSpec, ...], feeds: Tensors) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emorec_rt.engines.base import Tensors, check_feeds, engine_error
+from emorec_rt.engines.base import Tensors, check_feeds, cpu_lanes, engine_error
 from emorec_rt.errors import BackendUnavailableError, BundleError
 from emorec_rt.manifest import TensorSpec
 
@@ -31,7 +31,10 @@ class OrtEngine:
         path: The ONNX file.
         inputs: What the manifest says goes in.
         outputs: What the manifest says comes out.
-        threads: Threads for one run; ``None`` takes one for each core that this process may use.
+        threads: For all runs together; ``None`` takes one for each core that this process may use.
+
+    Attributes:
+        lanes: How many batches it runs at once.
 
     Raises:
         BackendUnavailableError: onnxruntime is not installed.
@@ -52,7 +55,9 @@ class OrtEngine:
         self._path = Path(path)
         self._errors = error_classes()
         self._output_names = [spec.name for spec in outputs]
-        self._session = open_session(self._path, inputs, outputs, threads=threads)
+        threads = threads or len(os.sched_getaffinity(0))
+        self.lanes = cpu_lanes(threads)
+        self._session = open_session(self._path, inputs, outputs, threads=threads // self.lanes)
 
     def run(self, feeds: Tensors) -> dict[str, NDArray[Any]]:
         """Run one batch; see ``Engine.run``."""
@@ -78,7 +83,7 @@ def open_session(
         path: The ONNX file.
         inputs: What the manifest says goes in.
         outputs: What the manifest says comes out.
-        threads: As for ``OrtEngine``.
+        threads: For one run; ``None`` takes one for each core that this process may use.
         providers: What runs the nodes, first choice first.
 
     Raises:
@@ -103,7 +108,7 @@ def session_options(threads: int | None = None) -> Any:
     """The options of every session, an ``onnxruntime.SessionOptions``.
 
     Args:
-        threads: As for ``OrtEngine``.
+        threads: As for ``open_session``.
     """
     ort = import_onnxruntime()
     options = ort.SessionOptions()
