@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from typing import Any
@@ -102,9 +103,11 @@ class TwoLanes(SmallEngine):
     def __init__(self, room: int = 100) -> None:
         super().__init__(room)
         self.together = threading.Barrier(2)
+        self.waiting = [1, 2]
 
     def run(self, feeds: Tensors) -> dict[str, NDArray[Any]]:
-        if len(self.batches) < 2:
+        with contextlib.suppress(IndexError):
+            self.waiting.pop()
             self.together.wait(timeout=10.0)
         return super().run(feeds)
 
@@ -154,13 +157,13 @@ def test_lanes_halve_batches_too(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_an_error_in_a_lane_reaches_who_submits() -> None:
-    class Broken(SmallEngine):
-        lanes = 2
+    engine = TwoLanes(room=0)
+    engine.error = EngineError
+    batcher = Batcher(engine, 4)
 
-        def run(self, feeds: Tensors) -> dict[str, NDArray[Any]]:
-            raise EngineError("broken")
-
-    batcher = Batcher(Broken(), 4)
-    with pytest.raises(EngineError, match="broken"):
-        submit(batcher, range(4))
+    def run() -> None:
+        submit(batcher, range(8))
         batcher.flush()
+
+    with pytest.raises(EngineError, match="full"):
+        run()

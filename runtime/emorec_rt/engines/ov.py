@@ -24,7 +24,7 @@ takes a third less time. An FP32 graph stays FP32, though OpenVINO would round i
 
 _ONE_AT_A_TIME: Final = threading.Lock()
 """Held around arrays that go into the library and come out of it. Where two threads do that for the first
-time at once, the binding hangs: it fills a table with the interpreter's lock released and the table's held."""
+time at once, the binding hangs: it fills a table with the interpreter's lock released, the table's held."""
 
 
 class OpenVinoEngine:

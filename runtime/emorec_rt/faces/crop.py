@@ -182,8 +182,9 @@ def crop_square(
     left, top, side = whole_pixels(square, height, width)
     inside = pixels[max(top, 0) : top + side, max(left, 0) : left + side]
     beyond = (max(-top, 0), max(top + side - height, 0), max(-left, 0), max(left + side - width, 0))
-    square_pixels = cv2.copyMakeBorder(inside, *beyond, cv2.BORDER_REPLICATE) if any(beyond) else inside
-    return scaled(square_pixels, size, interpolation)
+    if any(beyond):
+        inside = np.asarray(cv2.copyMakeBorder(inside, *beyond, cv2.BORDER_REPLICATE), np.uint8)
+    return scaled(inside, size, interpolation)
 
 
 def scaled(
@@ -201,12 +202,8 @@ def scaled(
     Returns:
         uint8 ``[size, size, 3]``.
     """
-    side = len(pixels)
-    while (half := side // 2) >= size:
+    while (half := len(pixels) // 2) >= size:
         even = pixels[: 2 * half, : 2 * half]
-        pixels, side = (
-            np.asarray(cv2.resize(even, (half, half), interpolation=cv2.INTER_AREA), np.uint8),
-            half,
-        )
-    method = cv2.INTER_LINEAR if side > size else ENLARGING[interpolation]
+        pixels = np.asarray(cv2.resize(even, (half, half), interpolation=cv2.INTER_AREA), np.uint8)
+    method = cv2.INTER_LINEAR if len(pixels) > size else ENLARGING[interpolation]
     return np.asarray(cv2.resize(pixels, (size, size), interpolation=method), np.uint8)
