@@ -48,7 +48,7 @@ class EncoderChoice:
     """Which encoders a model gets.
 
     Attributes:
-        vision: CLIP weights instead of the preset's, see ``clip_weights.find_clip``; frozen. Empty for those.
+        vision: CLIP weights instead of the preset's, see ``clip_files.find_clip``; frozen. Empty for those.
         audio: The same for sound: a Hugging Face id or a folder.
         pretrained: Load weights at all.
         offline: Don't touch the network.
