@@ -54,6 +54,11 @@ class ClassFolders(ScannedDataSet):
         folders = [folder for base, _ in self._bases([]) for folder in folders_in(base, [])]
         return in_order(label for folder in folders if (label := self._label(folder)))
 
+    @property
+    def speaker_scope(self) -> Path:
+        """Another folder's ``anna`` is another person."""
+        return self.root
+
     def _bases(self, problems: list[Problem]) -> list[tuple[Path, Split | None]]:
         """Folders that hold class folders, and their splits."""
         if not self.root.is_dir():
@@ -91,7 +96,15 @@ class ClassFolders(ScannedDataSet):
             stem = path.relative_to(folder).with_suffix("").as_posix()
             keep_first(clips.setdefault(stem, {}), is_video(path), path, problems)
         for stem, files in clips.items():
-            yield self._record(folder, stem, files, label, split)
+            record = self._record(folder, stem, files, label, split)
+            if self.speaker_pattern is not None and record.speaker is None:
+                problems.append(
+                    Problem(
+                        folder / stem,
+                        "the speaker pattern finds nobody here; it counts as a speaker of its own",
+                    )
+                )
+            yield record
 
     def _record(
         self, folder: Path, stem: str, files: dict[bool, Path], label: str, split: Split | None
@@ -110,4 +123,5 @@ class ClassFolders(ScannedDataSet):
         match = re.search(self.speaker_pattern, stem) if self.speaker_pattern else None
         if match is None:
             return None
-        return match["speaker"] if "speaker" in match.re.groupindex else match[0]
+        # Nothing, found in every path, would make one person of them all.
+        return (match["speaker"] if "speaker" in match.re.groupindex else match[0]) or None
