@@ -6,8 +6,8 @@
 Each round runs every engine once on the same batch, so that whatever else the machine does meets all of them;
 a figure is the median of its rounds. An engine of several lanes runs its share of the batch in each at once.
 INT8 of the vision graph, nine tenths of the work, has to be 1.8 times as fast as FP32 in onnxruntime, and in
-OpenVINO 3 times as fast as FP32 in onnxruntime. Of sound, the recipe leaves the convolutions in floating point,
-which are half of it; the fusion is small.
+OpenVINO 3 times as fast as FP32 in onnxruntime. Of sound, half are convolutions, which the recipe
+leaves in floating point; the fusion is small.
 """
 
 from __future__ import annotations
