@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emorec_rt.engines.base import Engine, Tensors
+from emorec_rt.engines.base import Engine, Tensors, lanes_of
 from emorec_rt.faces import Crop, FaceCropper
 from emorec_rt.media import MediaItem, open_media
 from emorec_rt.media.types import Frame
@@ -47,6 +47,7 @@ class Profile:
 
     Attributes:
         stages: Each stage alone, one after the other in one thread.
+        lanes: How many batches the whole chain runs at once, each on its share of the cores.
         frames: Rows of the input.
         media_seconds: Their span.
         wall_seconds: Time of the whole chain as it really runs, engines loaded.
@@ -55,6 +56,7 @@ class Profile:
     """
 
     stages: tuple[Stage, ...]
+    lanes: int
     frames: int
     media_seconds: float
     wall_seconds: float
@@ -133,6 +135,7 @@ def profile(recognizer: Recognizer, source: Path) -> Profile:
     media_seconds = rows[-1].time_seconds - rows[0].time_seconds if rows else 0.0
     return Profile(
         stages=watch.stages(),
+        lanes=lanes_of(recognizer.engine("vision")),
         frames=len(rows),
         media_seconds=media_seconds,
         wall_seconds=wall_seconds,

@@ -36,7 +36,7 @@ def test_limits(found: Figure, holds: bool) -> None:
 def test_steps_are_counted_and_unknown_labels_score_nothing() -> None:
     labels = ("a", "b")
     truth = np.array([0, 0, 1, 1])
-    answers = {name: np.array([0, 0, 1, 1]) for name in ("fp32", "fp16", "int8", "int8-fp16")}
+    answers = {name: np.array([0, 0, 1, 1]) for name in ("fp32", *agreement.CONTENDERS)}
     answers["int8"] = np.array([0, 1, 1, 1])
     found = {one.variant: one for one in agreement._figures("x", 1, truth, answers, labels)}  # type: ignore[arg-type]
     assert (found["int8"].agreement, found["fp16"].agreement) == (0.75, 1.0)
@@ -55,6 +55,6 @@ def test_the_demo_bundle_on_a_recording(tmp_path: Path, capsys: pytest.CaptureFi
     assert not (tmp_path / "vision.int8.onnx").exists(), "the bundle has it"
     found = agreement.compare("real", agreement.recorded(files), bundle, engines)
     assert "left out:" in capsys.readouterr().err
-    assert [one.variant for one in found] == list(agreement.VARIANTS)
+    assert [one.variant for one in found] == list(agreement.CONTENDERS)
     assert all(one.count == 1 and one.steps > 20 for one in found)
     assert all(one.agreement > 0.9 for one in found)

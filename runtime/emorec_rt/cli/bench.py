@@ -42,6 +42,8 @@ def bench(
         click.echo(
             f"{stage.name:8}{stage.calls:>8}{stage.total_seconds:>10.3f}{stage.p50_ms:>10.2f}{stage.p95_ms:>10.2f}"
         )
+    if result.lanes > 1:
+        click.echo(f"(engines: one batch alone; the whole chain runs {result.lanes} at once)")
     click.echo(f"whole chain: {result.frames} frames, {result.media_seconds:.1f} s of media")
     click.echo(f"in {result.wall_seconds:.2f} s: {result.times_real_time:.1f}x real time")
     click.echo(f"peak memory {result.peak_memory_mib:.0f} MiB")

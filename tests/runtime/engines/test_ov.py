@@ -1,0 +1,69 @@
+"""OpenVINO beside ONNX Runtime on the demo bundle's graphs, and from several threads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from emorec_rt.bundle import open_bundle
+from emorec_rt.engines import open_engine
+from emorec_rt.manifest import GRAPH_NAMES, GraphName
+from random_feeds import random_feeds
+
+pytest.importorskip("openvino", reason="openvino is not installed")
+
+HANDS_OVER_AT_ONCE = """
+import threading
+import numpy as np
+from emorec_rt.bundle import open_bundle
+from emorec_rt.engines import open_engine
+
+engine = open_engine(open_bundle(None), "vision", backend="openvino", threads=2)
+frames = np.zeros((1, *engine.inputs[0].shape[1:]), np.uint8)
+together = threading.Barrier(engine.lanes)
+
+def run():
+    together.wait()
+    engine.run({"frames": frames})
+
+threads = [threading.Thread(target=run) for _ in range(engine.lanes)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(threads), "ran")
+"""
+
+
+@pytest.mark.parametrize("graph", GRAPH_NAMES)
+def test_fp32_is_computed_in_fp32(graph: GraphName) -> None:
+    """Also where the CPU has bfloat16, which OpenVINO would take by itself."""
+    bundle = open_bundle(None)
+    openvino, reference = (
+        open_engine(bundle, graph, backend=backend, precision="fp32")
+        for backend in ("openvino", "onnxruntime")
+    )
+    feeds = random_feeds(openvino.inputs, batch=3)
+    for name, expected in reference.run(feeds).items():
+        np.testing.assert_allclose(openvino.run(feeds)[name], expected, atol=2e-4, rtol=1e-4)
+
+
+def test_batches_at_once_give_what_one_gives() -> None:
+    engine = open_engine(open_bundle(None), "audio", backend="openvino", precision="int8", threads=2)
+    batches = [random_feeds(engine.inputs, batch=1, seed=seed) for seed in range(8)]
+    alone = [engine.run(feeds)["tokens"] for feeds in batches]
+    with ThreadPoolExecutor(4) as threads:
+        together = [outputs["tokens"] for outputs in threads.map(engine.run, batches)]
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_threads_whose_first_arrays_come_at_once_do_not_hang() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HANDS_OVER_AT_ONCE], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "2 ran\n"), done.stderr
