@@ -134,7 +134,8 @@ def main(
     if ablate and (resume or tensorboard or device != "cpu"):
         raise UsageError("--resume, --tensorboard and --device go with a training, not with --ablate")
     cores = len(os.sched_getaffinity(0))
-    torch.set_num_threads(cores)
+    # torchrun's processes on one machine share its cores.
+    torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
     run = Run(
         preset=_scaled(chosen_preset(preset, changes), clips, effort),
         seed=seed,
