@@ -64,6 +64,29 @@ def test_cache_then_train_then_checkpoint(name: str, roots: dict[str, Path], tmp
     )
 
 
+def test_two_processes_train_one_model(roots: dict[str, Path], tmp_path: Path) -> None:
+    cache, out = tmp_path / "cache", tmp_path / "run"
+    processes = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    program = (str(TESTS / "tiny_commands.py"), "run.py", *TINY, "--data", f"ravdess:{roots['ravdess']}")
+    folders = os.pathsep.join(str(TESTS.parent / folder) for folder in ("runtime", "train", "tests"))
+    done = subprocess.run(
+        [*processes, *program, "--cache", str(cache), "--out", str(out)],
+        env={**os.environ, "PYTHONPATH": folders},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [str(out)]  # one of the two speaks
+    assert load_checkpoint(out).config.labels == EXPRESSIONS[:-1]
+    lines = (out / "log.csv").read_text().splitlines()
+    assert [line.split(",")[:2] for line in lines[1:]] == [
+        [mode, str(epoch)] for mode in ("visual", "audio", "both") for epoch in (1, 2)
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "run"]
+
+
 def test_several_sets_and_encoders_that_learn(roots: dict[str, Path], tmp_path: Path) -> None:
     data = [part for name in ("cremad", "ravdess") for part in ("--data", f"{name}:{roots[name]}")]
     tiny = ("--preset", "tiny-trained", "--random-encoders", "--workers", "1")
