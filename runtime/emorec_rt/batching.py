@@ -50,7 +50,11 @@ class Batcher:
         self.submitted += 1
         if len(self._waiting) >= self._batch_size:
             self._start(1)
-            self._collect(self._lanes)
+        self.poll()
+
+    def poll(self) -> None:
+        """Hand out what has ended, and wait where more runs than there are lanes."""
+        self._collect(self._lanes)
 
     def flush(self) -> bool:
         """Run what waits, however little, and wait for what runs; say whether there was anything."""

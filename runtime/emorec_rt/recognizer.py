@@ -169,6 +169,10 @@ class Recognizer:
         for batcher in (self._vision, self._audio, self._fusion):
             batcher.flush()
 
+    def _poll(self) -> None:
+        for batcher in (self._vision, self._audio, self._fusion):
+            batcher.poll()
+
     def _run_one(self, source: Path, events: deque[Event]) -> Iterator[Event]:
         try:
             with open_source(source, self.options.source) as media:
@@ -182,6 +186,7 @@ class Recognizer:
                             break
                         if item is not None:
                             clip.push(item)
+                            self._poll()
                         elif media.live:
                             self._flush()
                         yield from _drained(events)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -167,3 +168,12 @@ def test_an_error_in_a_lane_reaches_who_submits() -> None:
 
     with pytest.raises(EngineError, match="full"):
         run()
+
+
+def test_what_has_ended_comes_with_the_next_poll() -> None:
+    batcher = Batcher(TwoLanes(), 2)
+    answers = submit(batcher, range(4))
+    deadline = time.monotonic() + 10.0
+    while len(answers) < 4 and time.monotonic() < deadline:
+        batcher.poll()
+    assert answers == [0, 2, 4, 6]

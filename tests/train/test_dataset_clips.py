@@ -204,6 +204,18 @@ def test_the_same_speaker_in_two_splits_is_refused(tmp_path: Path, rows: list[li
         request(f"csv:{write_rows(tmp_path / 'm.csv', rows)}")
 
 
+def test_names_of_speakers_count_within_their_folder(tmp_path: Path, rows: list[list[object]]) -> None:
+    train = [[path, label, split, "anna"] for path, label, split, _ in rows[:2]]
+    validation = [[path, label, split, "anna"] for path, label, split, _ in rows[2:]]
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first = f"csv:{write_rows(tmp_path / 'a' / 'train.csv', train)}"
+    clips = request(first, f"csv:{write_rows(tmp_path / 'b' / 'validation.csv', validation)}")
+    assert len({record.speaker for record in clips.records.values()}) == 2
+    with pytest.raises(LeakError, match=f"speaker anna of {tmp_path / 'a'} is in train"):
+        request(first, f"csv:{write_rows(tmp_path / 'a' / 'validation.csv', validation)}")
+
+
 def test_a_class_without_a_sample_is_refused(tmp_path: Path, rows: list[list[object]]) -> None:
     rows[0][1] = "sad"
     with pytest.raises(DatasetError, match="no sample of Happiness among the 2 train clips"):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
+import pytest
 import torch
 
 from emorec_train.features import WindowSet
@@ -40,3 +44,20 @@ def test_modality_dropout_never_takes_both_streams() -> None:
     assert 0.2 < 1.0 - sound.float().mean() < 0.4
     partly = frames & ~dropped.frame_mask.all(1)
     assert partly.any()
+
+
+@pytest.mark.parametrize("only", ["frame_mask", "audio_mask"])
+def test_the_only_stream_is_never_taken_whole(only: Literal["frame_mask", "audio_mask"]) -> None:
+    """Sound without picture, or picture without sound; the windows that have both lose what they would."""
+    lacking = "audio_mask" if only == "frame_mask" else "frame_mask"
+    both = WindowSet(**feeds(200), labels=torch.zeros(200, STEPS, dtype=torch.long))
+    mask = getattr(both, lacking).clone()
+    mask[:100] = 0.0
+    batch = replace(both, **{lacking: mask})
+    settings = FusionSettings(epochs=1, batch=1, learning_rate=1.0, stream_dropout=0.4, stretch_dropout=0.3)
+    dropped, usual = (drop_modalities(b, settings, torch.Generator().manual_seed(0)) for b in (batch, both))
+    assert getattr(dropped, only)[:100].any(1).all()
+    assert not getattr(dropped, lacking)[:100].any()
+    assert not getattr(usual, only)[100:].any(1).all()
+    for name in (only, lacking):
+        assert torch.equal(getattr(dropped, name)[100:], getattr(usual, name)[100:])

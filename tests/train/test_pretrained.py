@@ -66,6 +66,15 @@ def built(model: ModelConfig) -> tuple[ModelConfig, Models]:
     return adopted, models
 
 
+def small_clip(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **model: Any) -> tuple[Any, Path]:
+    """A model of open_clip under a published name, as small as tests need it, and the file of its weights."""
+    clip = write_clip(folder / "clip", TOWERS["transformer"], **model)
+    small = json.loads((folder / "clip" / "open_clip_config.json").read_text())["model_cfg"]
+    small.pop("quick_gelu", None)
+    monkeypatch.setattr(open_clip, "get_model_config", {name: small}.get)
+    return clip, (folder / "clip" / "open_clip_model.safetensors").rename(folder / "clip.safetensors")
+
+
 @pytest.mark.parametrize("tower", TOWERS)
 @torch.no_grad()
 def test_clip_encodes_as_open_clip(tower: str, tmp_path: Path, no_network: None) -> None:
@@ -150,6 +159,46 @@ def test_full_size_checkpoints(tmp_path: Path, no_network: None) -> None:
     torch.testing.assert_close(models.audio(sound), tokens, atol=1e-4, rtol=1e-4)
 
 
+@torch.no_grad()
+def test_a_tags_file_is_taken_as_the_tag_says(
+    tmp_path: Path, no_network: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the advice for a machine without a network comes to: OpenAI's activation, not the model's."""
+    clip, file = small_clip("ViT-B-32", tmp_path, monkeypatch, quick_gelu=True)
+    adopted, models = built(named(f"ViT-B-32:openai={file}"))
+    assert adopted.vision.quick_gelu is True
+    assert capsys.readouterr().err == ""
+    spec = adopted.preprocessing.vision
+    pixels = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)
+    scaled = (pixels.float() / 255 - torch.tensor(spec.mean)) / torch.tensor(spec.std)
+    expected = clip.encode_image(scaled.permute(0, 3, 1, 2))
+    torch.testing.assert_close(models.vision(pixels), expected, atol=1e-5, rtol=1e-4)
+    _, assumed = built(named(f"ViT-B-32:{file}"))
+    assert not torch.allclose(assumed.vision(pixels), expected, atol=1e-3)
+    note = capsys.readouterr().err
+    assert "plain GELU, mean 0.481 0.458 0.408" in note
+    assert note.count("note:") == 1
+    assert f"--vision ViT-B-32:openai={file}" in note
+
+
+def test_what_all_tags_of_a_model_agree_on_is_taken_for_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """MobileCLIP's pictures are neither normalised nor bicubic."""
+    _, file = small_clip("MobileCLIP-S1", tmp_path, monkeypatch)
+    for vision in (f"MobileCLIP-S1:datacompdr={file}", f"MobileCLIP-S1:{file}"):
+        spec = adopt_pretrained(named(vision), offline=True).preprocessing.vision
+        assert (spec.mean, spec.std, spec.interpolation) == ((0, 0, 0), (1, 1, 1), "bilinear")
+    assert "mean 0 0 0, standard deviation 1 1 1, bilinear are assumed" in capsys.readouterr().err
+
+
+def test_a_tags_file_that_is_not_there() -> None:
+    with pytest.raises(WeightsError, match="there is no file /nowhere/clip"):
+        adopt_pretrained(named("ViT-B-32:openai=/nowhere/clip.pt"))
+    with pytest.raises(UsageError, match=r"/nowhere/clip\.pt is neither a file nor a tag of ViT-B-32"):
+        adopt_pretrained(named("ViT-B-32:mine=/nowhere/clip.pt"))
+
+
 def test_a_tensor_file_is_read_and_code_in_it_is_not_run(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip", TOWERS["transformer"])
     (tmp_path / "clip" / "open_clip_model.safetensors").unlink()
@@ -227,7 +276,8 @@ def test_the_hubs_cache_serves_offline_and_pins_the_commit(
             "ViT-B-32:openai",
             "",
             "run `hf download timm/vit_base_patch32_clip_224.openai open_clip_model.safetensors"
-            " --local-dir DIR`, copy DIR here and give --vision ViT-B-32:DIR/open_clip_model.safetensors",
+            " --local-dir DIR`, copy DIR here and give"
+            " --vision ViT-B-32:openai=DIR/open_clip_model.safetensors",
         ),
         ("hf-hub:org/none", "", "hf download org/none open_clip_config.json open_clip_model.safetensors"),
         ("", "facebook/wav2vec2-base-960h", "run `hf download facebook/wav2vec2-base-960h --local-dir DIR`"),

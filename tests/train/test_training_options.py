@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from pathlib import Path
+from typing import Literal
 from unittest.mock import patch
 
 import msgspec
@@ -12,8 +13,11 @@ import pytest
 from safetensors.torch import load_file
 
 from emorec_train import recipe
+from emorec_train.changes import change
 from emorec_train.fit import fit_fusion
-from tiny_commands import call
+from emorec_train.stages import EncoderChoice, choose_encoders
+from random_weights import TOWERS, write_audio, write_clip
+from tiny_commands import TRAINED, call
 
 
 class KilledError(Exception):
@@ -81,3 +85,29 @@ def test_several_processes_need_a_cache(
         monkeypatch.setenv(name, value)
     assert run(tmp_path / "out") == 2
     assert "--cache" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["vision", "audio"])
+def test_named_weights_learn_in_part_where_they_are_asked_to(
+    name: Literal["vision", "audio"], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_clip(tmp_path / "clip", TOWERS["transformer"])
+    write_audio(tmp_path / "audio")
+    weights = {"vision": f"local-dir:{tmp_path / 'clip'}", "audio": str(tmp_path / "audio")}
+    choice = EncoderChoice(offline=True, **{name: weights[name]})
+    asked = change(TRAINED, [f"{name}.steps=5", f"{name}.last_blocks=1"])
+    assert getattr(choose_encoders(asked, choice), name) == getattr(asked, name)
+    assert "stay as they are" not in capsys.readouterr().err
+    whole = change(TRAINED, [f"{name}.steps=5"])
+    assert getattr(choose_encoders(whole, choice), name).steps == 0
+    assert f"note: weights of --{name} stay as they are: {name}.steps=5 is left" in capsys.readouterr().err
+    other = "audio" if name == "vision" else "vision"
+    assert getattr(choose_encoders(whole, choice), other).steps == TRAINED.audio.steps
+
+
+@pytest.mark.parametrize("setting", ["vision.last_blocks=1", "vision.lora_rank=2", "audio.last_blocks=1"])
+def test_a_part_that_learns_in_no_steps_is_wrong_usage(
+    setting: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path / "run", "--set", setting) == 2
+    assert f"{setting.partition('.')[0]}.steps is 0: nothing would" in capsys.readouterr().err

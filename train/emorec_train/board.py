@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from emorec_rt.errors import EmorecError
+from emorec_rt.errors import EmorecError, OutputError
 from emorec_train.state import Epoch
 
 
@@ -25,6 +25,7 @@ def open_board(folder: Path | None) -> Iterator[Board]:
 
     Raises:
         TensorBoardUnavailableError: TensorBoard isn't installed.
+        OutputError: The folder can't be written; the board says so as well.
     """
     if folder is None:
         yield lambda epoch: None  # noqa: ARG005
@@ -33,14 +34,28 @@ def open_board(folder: Path | None) -> Iterator[Board]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise TensorBoardUnavailableError from error
-    with SummaryWriter(str(folder)) as writer:
+    with _explained(folder):
+        writer = SummaryWriter(str(folder))
 
-        def add(epoch: Epoch) -> None:
+    def add(epoch: Epoch) -> None:
+        with _explained(folder):
             for name in ("loss", "learning_rate", "macro_f1"):
                 writer.add_scalar(f"{epoch.mode}/{name}", getattr(epoch, name), epoch.epoch)
             writer.flush()
 
+    try:
         yield add
+    finally:
+        with _explained(folder):
+            writer.close()
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(folder, f"can't be written: {error.strerror or error}") from error
 
 
 class TensorBoardUnavailableError(EmorecError, ImportError):

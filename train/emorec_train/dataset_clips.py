@@ -186,7 +186,20 @@ def _records(name: str, data_set: DataSet, labels: tuple[str, ...]) -> Iterator[
             continue
         for record in records:
             if any(count and label in labels for label, count in _counts(record)):
-                yield replace(record, clip_id=f"{name}:{record.clip_id}")
+                yield replace(
+                    record,
+                    clip_id=f"{name}:{record.clip_id}",
+                    speaker=_speaker(record, data_set.speaker_scope),
+                )
+
+
+def _speaker(record: ClipRecord, scope: Path | None) -> str | None:
+    """A name that no other data set gives to another person; splits have been made by the name itself."""
+    return (
+        record.speaker
+        if record.speaker is None or scope is None
+        else f"{record.speaker} of {scope.resolve()}"
+    )
 
 
 def _counts(record: ClipRecord) -> Iterator[tuple[str, int]]:

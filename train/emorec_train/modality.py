@@ -15,13 +15,16 @@ LONGEST_STRETCH = 0.5
 
 
 def drop_modalities(batch: WindowSet, settings: FusionSettings, generator: Generator) -> WindowSet:
-    """Mask whole streams (never both) and stretches, shift sound against picture, shake the features."""
+    """Mask whole streams (never both) and stretches, shift sound against picture, shake the features.
+
+    A stream that is all that a window has is never masked as a whole.
+    """
     B = len(batch)
     if settings.time_jitter:
         batch = shift_sound(batch, settings.time_jitter, generator)
     which = torch.rand(B, generator=generator)
-    keep_frames = (which >= settings.stream_dropout).float()[:, None]
-    keep_audio = (which < 1.0 - settings.stream_dropout).float()[:, None]
+    keep_frames = (which >= settings.stream_dropout)[:, None] | ~_any(batch.audio_mask)
+    keep_audio = (which < 1.0 - settings.stream_dropout)[:, None] | ~_any(batch.frame_mask)
     frame_mask = batch.frame_mask * keep_frames * _stretches(batch.frame_mask, settings, generator)
     audio_mask = batch.audio_mask * keep_audio * _stretches(batch.audio_mask, settings, generator)
     return WindowSet(
@@ -31,6 +34,11 @@ def drop_modalities(batch: WindowSet, settings: FusionSettings, generator: Gener
         audio_mask,
         batch.labels,
     )
+
+
+def _any(mask: Tensor) -> Tensor:
+    """Which windows have anything of a stream: bool ``[B, 1]``."""
+    return (mask != 0).any(1, keepdim=True)
 
 
 def shift_sound(batch: WindowSet, most_steps: int, generator: Generator) -> WindowSet:

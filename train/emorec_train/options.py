@@ -81,7 +81,7 @@ def encoder_options(function: F) -> F:
             "--audio", default="", metavar="ID|FOLDER", help="wav2vec 2.0, HuBERT or WavLM weights, frozen."
         ),
         click.option(
-            "--vision", default="", metavar="MODEL:TAG|MODEL:FILE", help="CLIP weights of open_clip, frozen."
+            "--vision", default="", metavar="MODEL:TAG[=FILE]", help="CLIP weights of open_clip, frozen."
         ),
     ):
         function = option(function)

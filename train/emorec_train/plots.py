@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from emorec_rt.errors import OutputError
+from emorec_rt.writers.base import WholeFile
 
 DPI = 120
 
@@ -69,8 +69,5 @@ def plot_bars(rows: Mapping[str, tuple[float, float, Sequence[float]]], title: s
 def _save(figure: Figure, path: Path) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(buffer.getvalue())
-    except OSError as error:
-        raise OutputError(path, f"can't be written: {error.strerror or error}") from error
+    with WholeFile(path) as file:
+        file.write(buffer.getvalue())

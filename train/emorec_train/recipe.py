@@ -232,5 +232,5 @@ def _save(
         fusion=fitted.fusion,
         text_prototypes=prototypes,
     )
-    encoded = msgspec.json.format(msgspec.json.encode(metrics), indent=2)
-    (run.out / "metrics.json").write_bytes(encoded + b"\n")
+    with WholeFile(run.out / "metrics.json") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(metrics), indent=2) + b"\n")

@@ -24,7 +24,7 @@ from emorec_train.model.pretrained import adopt_pretrained
 from emorec_train.pretrain import train_audio, train_vision
 from emorec_train.progress import Stopwatch, say
 from emorec_train.records import CroppedClip, crop_clips
-from emorec_train.settings import Preset
+from emorec_train.settings import EncoderSettings, Preset
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -48,7 +48,8 @@ class EncoderChoice:
     """Which encoders a model gets.
 
     Attributes:
-        vision: CLIP weights instead of the preset's, see ``clip_weights.find_clip``; frozen. Empty for those.
+        vision: CLIP weights instead of the preset's, see ``clip_files.find_clip``; frozen, unless the preset
+            makes a part of them learn. Empty for those of the preset.
         audio: The same for sound: a Hugging Face id or a folder.
         pretrained: Load weights at all.
         offline: Don't touch the network.
@@ -64,21 +65,43 @@ def choose_encoders(preset: Preset, choice: EncoderChoice) -> Preset:
     """The preset with the encoders that were chosen, their architecture and their preprocessing.
 
     Raises:
-        UsageError: Weights are named and not to be loaded, or have a name of no known form.
+        UsageError: Weights are named and not to be loaded, or have a name of no known form; or a part of an
+            encoder is to learn in no steps.
         WeightsError: Weights can't be had.
     """
     if (choice.vision or choice.audio) and not choice.pretrained:
         raise UsageError("--vision and --audio name weights, and --random-encoders loads none")
+    _require_steps("vision", preset.vision)
+    _require_steps("audio", preset.audio)
     replace, model = msgspec.structs.replace, preset.model
     if choice.vision:
         model = replace(model, vision=replace(model.vision, pretrained=choice.vision, revision=""))
-        preset = replace(preset, vision=replace(preset.vision, steps=0))
+        preset = replace(preset, vision=_frozen_but_for_parts("vision", preset.vision))
     if choice.audio:
         model = replace(model, audio=replace(model.audio, pretrained=choice.audio, revision=""))
-        preset = replace(preset, audio=replace(preset.audio, steps=0))
+        preset = replace(preset, audio=_frozen_but_for_parts("audio", preset.audio))
     if choice.pretrained:
         model = adopt_pretrained(model, offline=choice.offline)
     return replace(preset, model=model)
+
+
+def _require_steps(name: str, settings: EncoderSettings) -> None:
+    if settings.partial and not settings.steps:
+        raise UsageError(
+            f"{name}.last_blocks and {name}.lora_rank say what learns, and {name}.steps is 0: nothing would;"
+            f" give --set {name}.steps=500, or neither of them"
+        )
+
+
+def _frozen_but_for_parts(name: str, settings: EncoderSettings) -> EncoderSettings:
+    """No steps under named weights, which are not to be unlearnt, unless only a part of them learns."""
+    if settings.partial or not settings.steps:
+        return settings
+    say(
+        f"note: weights of --{name} stay as they are: {name}.steps={settings.steps} is left out;"
+        f" {name}.last_blocks or {name}.lora_rank makes a part of them learn"
+    )
+    return msgspec.structs.replace(settings, steps=0)
 
 
 def open_source(

@@ -102,6 +102,19 @@ def test_class_folders(touch: Touch) -> None:
     assert len({record.speaker for record in data_set.records("train")}) == 2
 
 
+@pytest.mark.parametrize("pattern", ["^[a-z]+(?=-)", "^(?:(?P<speaker>[a-z]+)-)?", "^[a-z]*(?=-)|"])
+def test_a_clip_whose_speaker_the_pattern_misses_is_told(pattern: str, touch: Touch) -> None:
+    root = touch("happy/anna-1.mp4", "sad/anna-2.mp4", "happy/07.mp4", "sad/08.mp4")
+    records, problems = ClassFolders(root, speaker_pattern=pattern).scan()
+    assert [record.speaker for record in records] == [None, "anna", None, "anna"]
+    why = "the speaker pattern finds nobody here; it counts as a speaker of its own"
+    assert [str(problem) for problem in problems] == [
+        f"{root / 'happy/07'}: {why}",
+        f"{root / 'sad/08'}: {why}",
+    ]
+    assert not ClassFolders(root).scan().problems
+
+
 def test_class_folders_with_splits(touch: Touch) -> None:
     root = touch("train/happy/a.mp4", "train/fear/b.mp4", "val/happy/a.mp4", "test/fear/c.mp4", "raw/x.mp4")
     data_set = ClassFolders(root)

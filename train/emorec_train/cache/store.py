@@ -8,7 +8,8 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final
@@ -87,10 +88,16 @@ class FeatureCache:
         return self._clips[key]
 
     def scratch(self) -> Path:
-        """A folder for files on the way to features; emptied when a process starts to write."""
+        """A folder for files on the way to features; emptied when a process starts to write.
+
+        Raises:
+            OutputError: There is no room, or no permission.
+            CacheError: Another process is writing to the cache.
+        """
         self._lock_for_writing()
         folder = self.folder / "scratch"
-        folder.mkdir(exist_ok=True)
+        with _explained(self.folder):
+            folder.mkdir(exist_ok=True)
         return folder
 
     def add(self, key: str, windows: Sequence[Window], frame_times_seconds: NDArray[np.float64]) -> None:
@@ -119,12 +126,11 @@ class FeatureCache:
         spec = self._settings.preprocessing
         widths = spec.vision.embedding_dim, spec.audio.embedding_dim
         try:
-            write_shard(pending, target, widths, self._settings.storage)
+            with _explained(self.folder):
+                write_shard(pending, target, widths, self._settings.storage)
+            self._clips.update(read_shard(target))
         except ShardError as error:
             raise CacheError(self.folder, str(error)) from error
-        except OSError as error:
-            raise OutputError(self.folder, _why(error)) from error
-        self._clips.update(read_shard(target))
 
     @property
     def _shards(self) -> Path:
@@ -133,7 +139,7 @@ class FeatureCache:
     def _claim(self, remake: bool) -> None:
         """Make the folder a cache of these settings, or find that it is one."""
         path = self.folder / SETTINGS_FILE
-        try:
+        with _explained(self.folder):
             found = path.read_bytes() if path.is_file() else None
             why = "" if found is None else self._foreign(found)
             if why and not remake:
@@ -143,10 +149,6 @@ class FeatureCache:
             if found is None or why:
                 self._shards.mkdir(parents=True, exist_ok=True)
                 _write_whole(path, msgspec.json.format(msgspec.json.encode(self._settings), indent=2))
-        except OSError as error:
-            if isinstance(error, EmorecError):
-                raise
-            raise OutputError(self.folder, _why(error)) from error
 
     def _foreign(self, found: bytes) -> str:
         """Why the settings on disk aren't these; nothing if they are."""
@@ -156,8 +158,9 @@ class FeatureCache:
             return f"is no cache that this version reads ({error})"
 
     def _read(self) -> dict[str, StoredClip]:
-        self._shards.mkdir(exist_ok=True)
-        shards = sorted(path for path in self._shards.iterdir() if not path.name.startswith("."))
+        with _explained(self.folder):
+            self._shards.mkdir(exist_ok=True)
+            shards = sorted(path for path in self._shards.iterdir() if not path.name.startswith("."))
         clips: dict[str, StoredClip] = {}
         for shard in tracked(shards, "checking cache", len(shards)) if shards else ():
             clips.update(self._read_or_remove(shard))
@@ -176,14 +179,14 @@ class FeatureCache:
         """Only one process writes; the system lets go of the lock when it is killed."""
         if self._lock is not None:
             return
-        lock = (self.folder / "lock").open("wb")
+        with _explained(self.folder):
+            lock = (self.folder / "lock").open("wb")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            with _explained(self.folder):
+                _take(lock, self.folder)
+        except EmorecError:
             lock.close()
-            raise CacheError(
-                self.folder, "another process is writing to it; wait for it, or give another folder"
-            ) from error
+            raise
         self._lock = lock
         for left in (*self._shards.glob(".new-*"), self.folder / "scratch"):
             shutil.rmtree(left, ignore_errors=True)
@@ -202,11 +205,9 @@ def require_cache_folder(folder: Path) -> None:
         CacheError: It holds other files.
         OutputError: It can't be made.
     """
-    try:
+    with _explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         names = {path.name for path in folder.iterdir()}
-    except OSError as error:
-        raise OutputError(folder, _why(error)) from error
     if SETTINGS_FILE not in names and names - {MEDIA_FILE, "lock"}:
         raise CacheError(folder, f"has files in it, but no {SETTINGS_FILE}; give another folder")
 
@@ -228,7 +229,22 @@ def _write_whole(path: Path, content: bytes) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _why(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DISK_FULL
-    return f"can't be written: {error.strerror or error}"
+def _take(lock: IO[bytes], folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise CacheError(
+            folder, "another process is writing to it; wait for it, or give another folder"
+        ) from error
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = DISK_FULL if full else f"can't be written: {error.strerror or error}"
+        raise OutputError(folder, reason) from error

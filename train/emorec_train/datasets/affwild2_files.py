@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from emorec_rt.signal import EXPRESSIONS
 from emorec_train.clips import Split
-from emorec_train.datasets.files import is_media, is_sound, keep_first, walk_files
+from emorec_train.datasets.files import folders_in, is_media, is_sound, keep_first, walk_files
 from emorec_train.datasets.names import UnknownExpressionError, expression_of
 from emorec_train.datasets.protocol import FrameFolder, Problem
 from emorec_train.labels import IGNORED
@@ -107,11 +107,10 @@ def find_layout(root: Path, problems: list[Problem]) -> Layout:
 
 def _index_images(layout: Layout, folder: Path, problems: list[Problem]) -> None:
     inner = folder / folder.name  # an archive unpacked into a folder of its own name
-    base = inner if inner.is_dir() else folder
+    found = folders_in(folder, problems)
     sequences = layout.images.setdefault(folder.name, {})
-    for sequence in sorted(base.iterdir()):
-        if sequence.is_dir() and not sequence.name.startswith("."):
-            keep_first(sequences, sequence.name, sequence, problems)
+    for sequence in folders_in(inner, problems) if inner in found else found:
+        keep_first(sequences, sequence.name, sequence, problems)
 
 
 def images_of(layout: Layout, name: str, kind: str) -> Path | None:
@@ -124,20 +123,28 @@ def images_of(layout: Layout, name: str, kind: str) -> Path | None:
 
 
 def list_frames(folder: Path, problems: list[Problem]) -> FrameFolder:
-    """Numbers of a folder's images; other files are reported in one line."""
+    """Numbers of a folder's images; other files are reported in one line, and so is an unreadable folder."""
     numbers: list[int] = []
     odd: list[str] = []
-    with os.scandir(folder) as entries:
-        for name in (entry.name for entry in entries):
-            match = _IMAGE.fullmatch(name)
-            number = int(match[1]) if match else 0
-            if number:
-                numbers.append(number)
-            elif not name.startswith("."):
-                odd.append(name)
+    for name in _names(folder, problems):
+        match = _IMAGE.fullmatch(name)
+        number = int(match[1]) if match else 0
+        if number:
+            numbers.append(number)
+        elif not name.startswith("."):
+            odd.append(name)
     if odd:
         problems.append(Problem(folder, f"{len(odd)} files are no 00001.jpg, the first: {min(odd)}"))
     return FrameFolder(folder, np.array(sorted(numbers), np.int64))
+
+
+def _names(folder: Path, problems: list[Problem]) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries]
+    except OSError as error:
+        problems.append(Problem(folder, f"can't be read ({error.strerror or error}); no frame has a picture"))
+        return []
 
 
 class AnnotationError(ValueError):

@@ -57,6 +57,29 @@ def walk_files(
         yield from (here / name for name in sorted(files) if _visible(name))
 
 
+def folders_in(path: Path, problems: list[Problem]) -> list[Path]:
+    """Subfolders that aren't hidden, sorted.
+
+    Args:
+        path: The folder; if it can't be read, it counts as empty.
+        problems: Takes it then.
+    """
+    try:
+        with os.scandir(path) as entries:
+            found = [path / entry.name for entry in entries if _is_folder(entry)]
+    except OSError as error:
+        problems.append(Problem(path, f"can't be read ({error.strerror or error})"))
+        return []
+    return sorted(folder for folder in found if not folder.name.startswith("."))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to where nobody may look
+        return False
+
+
 def keep_first(files: dict[K, Path], key: K, path: Path, problems: list[Problem]) -> None:
     """Put a file in its place; if the place is taken, report it and leave it out."""
     first = files.setdefault(key, path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from emorec_train.clips import Split
-from emorec_train.datasets.files import is_media, is_video, keep_first, walk_files
+from emorec_train.datasets.files import folders_in, is_media, is_video, keep_first, walk_files
 from emorec_train.datasets.names import Aliases, UnknownExpressionError, expression_of, in_order
 from emorec_train.datasets.protocol import ClipRecord, DatasetError, Problem, Scan, ScannedDataSet
 
@@ -51,15 +51,21 @@ class ClassFolders(ScannedDataSet):
     @property
     def labels(self) -> tuple[str, ...]:
         """Expressions that have a folder."""
-        folders = [folder for base, _ in self._bases() for folder in _folders(base)]
+        folders = [folder for base, _ in self._bases([]) for folder in folders_in(base, [])]
         return in_order(label for folder in folders if (label := self._label(folder)))
 
-    def _bases(self) -> list[tuple[Path, Split | None]]:
+    @property
+    def speaker_scope(self) -> Path:
+        """Another folder's ``anna`` is another person."""
+        return self.root
+
+    def _bases(self, problems: list[Problem]) -> list[tuple[Path, Split | None]]:
         """Folders that hold class folders, and their splits."""
         if not self.root.is_dir():
             raise DatasetError(self.root, "there is no such folder")
-        splits = [folder for folder in _folders(self.root) if folder.name.lower() in SPLIT_FOLDERS]
-        return [(folder, SPLIT_FOLDERS[folder.name.lower()]) for folder in splits] or [(self.root, None)]
+        folders = {folder: folder.name.lower() for folder in folders_in(self.root, problems)}
+        splits = [(folder, SPLIT_FOLDERS[name]) for folder, name in folders.items() if name in SPLIT_FOLDERS]
+        return [*splits] or [(self.root, None)]
 
     def _label(self, folder: Path) -> str | None:
         try:
@@ -71,11 +77,11 @@ class ClassFolders(ScannedDataSet):
         problems: list[Problem] = []
         records = [
             record
-            for base, split in self._bases()
-            for folder in _folders(base)
+            for base, split in self._bases(problems)
+            for folder in folders_in(base, problems)
             for record in self._class(folder, split, problems)
         ]
-        return Scan(tuple(records), tuple(problems))
+        return Scan(tuple(records), tuple(dict.fromkeys(problems)))
 
     def _class(self, folder: Path, split: Split | None, problems: list[Problem]) -> Iterator[ClipRecord]:
         try:
@@ -90,7 +96,15 @@ class ClassFolders(ScannedDataSet):
             stem = path.relative_to(folder).with_suffix("").as_posix()
             keep_first(clips.setdefault(stem, {}), is_video(path), path, problems)
         for stem, files in clips.items():
-            yield self._record(folder, stem, files, label, split)
+            record = self._record(folder, stem, files, label, split)
+            if self.speaker_pattern is not None and record.speaker is None:
+                problems.append(
+                    Problem(
+                        folder / stem,
+                        "the speaker pattern finds nobody here; it counts as a speaker of its own",
+                    )
+                )
+            yield record
 
     def _record(
         self, folder: Path, stem: str, files: dict[bool, Path], label: str, split: Split | None
@@ -109,8 +123,5 @@ class ClassFolders(ScannedDataSet):
         match = re.search(self.speaker_pattern, stem) if self.speaker_pattern else None
         if match is None:
             return None
-        return match["speaker"] if "speaker" in match.re.groupindex else match[0]
-
-
-def _folders(path: Path) -> list[Path]:
-    return sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+        # Nothing, found in every path, would make one person of them all.
+        return (match["speaker"] if "speaker" in match.re.groupindex else match[0]) or None

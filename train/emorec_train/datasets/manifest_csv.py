@@ -61,6 +61,11 @@ class ManifestCsv(ScannedDataSet):
                 records[record.clip_id] = record
         return Scan(tuple(self._all_or_none(tuple(records.values()), problems)), tuple(problems))
 
+    @property
+    def speaker_scope(self) -> Path:
+        """Lists that lie side by side, such as ``train.csv`` and ``test.csv``, are about the same people."""
+        return self.root.parent
+
     def _record_or_reason(self, row: Mapping[str, str]) -> ClipRecord | str | None:
         """A row's clip, what is wrong with it, or ``None`` where its label is one to leave out."""
         try:

@@ -81,8 +81,8 @@ class ClipRecord:
     Attributes:
         clip_id: Unique in its data set.
         split: As the data set has it; ``None`` where it has no split of its own.
-        speaker: Who is seen and heard, unique over data sets: what must not be in two splits. ``None`` if
-            unknown.
+        speaker: Who is seen and heard: what must not be in two splits. Unique over data sets, unless these
+            have a ``speaker_scope``. ``None`` if unknown.
         label: One of ``EXPRESSIONS``, for the whole clip.
         frame_labels: int64 ``[F]``, index into ``EXPRESSIONS``, ``IGNORED`` where a frame has no valid label.
         video: Video with the whole scene; gives the frames' times.
@@ -150,6 +150,11 @@ class DataSet(Protocol):
         """Expressions that it has, in the order of ``EXPRESSIONS``."""
         ...
 
+    @property
+    def speaker_scope(self) -> Path | None:
+        """Where a speaker's name stands for one person; ``None`` for everywhere."""
+        ...
+
     def scan(self) -> Scan:
         """What is on disk, with the splits that are on disk."""
         ...
@@ -179,6 +184,11 @@ class ScannedDataSet(ABC):
     @abstractmethod
     def labels(self) -> tuple[str, ...]:
         """Expressions that it has."""
+
+    @property
+    def speaker_scope(self) -> Path | None:
+        """Everywhere: the names of published data sets have the set's name in front."""
+        return None
 
     @abstractmethod
     def _scan(self) -> Scan:

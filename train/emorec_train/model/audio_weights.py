@@ -13,12 +13,21 @@ from emorec_rt.errors import UsageError
 from emorec_rt.signal import SAMPLE_RATE_HZ
 from emorec_train.model.audio import CLASSES, AudioEncoder
 from emorec_train.model.config import AudioConfig, ModelConfig
-from emorec_train.model.hub import WeightsError, fetch_command, hub_file
+from emorec_train.model.hub import (
+    HubFile,
+    UnavailableError,
+    WeightsError,
+    absent,
+    fetch_command,
+    hub_file,
+    short,
+)
 from emorec_train.progress import say
 
 CONFIG_FILE: Final = "config.json"
 EXTRACTOR_FILE: Final = "preprocessor_config.json"
-WEIGHT_FILES: Final = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json")
+INDEX_FILE: Final = "model.safetensors.index.json"
+WEIGHT_FILES: Final = ("model.safetensors", "pytorch_model.bin", INDEX_FILE)
 
 _EXTRA: Final = (
     "hidden_act",
@@ -66,20 +75,36 @@ def find_audio(pretrained: str, revision: str, *, offline: bool) -> AudioWeights
     folder = Path(pretrained).expanduser()
     if folder.is_dir():
         return _opened(pretrained, folder, "")
-    config = hub_file(pretrained, (CONFIG_FILE,), revision, offline=offline)
-    pinned = revision or (config.revision if config else "")
-    weights = hub_file(pretrained, WEIGHT_FILES, pinned, offline=offline)
-    if config is None or weights is None:
-        why = (
-            "are not on this machine, and --offline keeps it from the network" if offline else "can't be had"
-        )
+    try:
+        config = hub_file(pretrained, (CONFIG_FILE,), revision, offline=offline)
+        _fetch(pretrained, revision or config.revision, offline)
+    except UnavailableError as error:
         command = fetch_command(pretrained, (), revision, "DIR")
-        raise WeightsError(
-            pretrained,
-            f"{why}; on a machine with a network run `{command}`, copy DIR here and give --audio DIR",
-        )
-    hub_file(pretrained, (EXTRACTOR_FILE,), pinned, offline=offline)
+        raise absent(pretrained, error, command, "DIR", "--audio DIR") from error
     return _opened(pretrained, config.path.parent, config.revision)
+
+
+def _fetch(pretrained: str, revision: str, offline: bool) -> None:
+    """Bring weights, every part of them, and the feature extractor where there is one."""
+    weights = hub_file(pretrained, WEIGHT_FILES, revision, offline=offline)
+    for part in _parts(pretrained, weights):
+        hub_file(pretrained, (part,), revision, offline=offline)
+    try:
+        hub_file(pretrained, (EXTRACTOR_FILE,), revision, offline=offline)
+    except UnavailableError as error:
+        # Offline nobody can tell whether there is one; _normalizes says what is then assumed.
+        if not (error.lacking or offline):
+            raise
+
+
+def _parts(pretrained: str, weights: HubFile) -> list[str]:
+    """The files that an index names; none where the weights are one file."""
+    if weights.path.name != INDEX_FILE:
+        return []
+    places = _json(pretrained, weights.path).get("weight_map")
+    if not isinstance(places, dict):
+        raise WeightsError(pretrained, f"{weights.path} names no files")
+    return sorted({str(part) for part in places.values()})
 
 
 def _opened(pretrained: str, folder: Path, revision: str) -> AudioWeights:
@@ -161,7 +186,7 @@ def load_audio(weights: AudioWeights, pretrained: str, audio: AudioEncoder) -> N
             weights.folder, local_files_only=True, output_loading_info=True, attn_implementation="eager"
         )
     except Exception as error:
-        raise WeightsError(pretrained, f"{weights.folder} can't be read: {_short(error)}") from error
+        raise WeightsError(pretrained, f"{weights.folder} can't be read: {short(error)}") from error
     lacking = sorted(name for name in info["missing_keys"] if not name.endswith(_UNUSED))
     wrong = sorted(str(entry[0]) for entry in info.get("mismatched_keys", ()))
     if lacking or wrong:
@@ -173,7 +198,3 @@ def load_audio(weights: AudioWeights, pretrained: str, audio: AudioEncoder) -> N
     audio.wav2vec2.load_state_dict(
         {key: value for key, value in published.state_dict().items() if key in own}
     )
-
-
-def _short(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

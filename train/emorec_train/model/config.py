@@ -39,7 +39,7 @@ class VisionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """CLIP's visual tower, one of open_clip's two kinds; the defaults are ViT-B/32.
 
     Attributes:
-        pretrained: Weights that a new model starts from, see ``clip_weights.find_clip``; empty for random
+        pretrained: Weights that a new model starts from, see ``clip_files.find_clip``; empty for random
             weights. A checkpoint doesn't need them.
         revision: Commit of the repository that they come from; empty takes the newest.
         image_size: Side of the square crop in pixels.

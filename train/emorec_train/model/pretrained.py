@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from emorec_train.model.audio import AudioEncoder
 from emorec_train.model.audio_weights import adopt_audio, find_audio, load_audio
-from emorec_train.model.clip_weights import adopt_clip, find_clip, load_clip
+from emorec_train.model.clip_files import find_clip
+from emorec_train.model.clip_weights import adopt_clip, load_clip
 from emorec_train.model.config import ModelConfig
 from emorec_train.model.text import TextEncoder
 from emorec_train.model.vision import VisionEncoder
