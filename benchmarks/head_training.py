@@ -2,16 +2,17 @@
 
     python benchmarks/head_training.py
 
-Features of the reference's shapes with random content lie in a cache on disk, as ``train/cache.py`` leaves
-them; the ``affwild2`` preset's fusion is trained on them with batches of 16, modality dropout, text guidance
-and moving average included. Windows a second count reading, forward pass, backward pass and step. The result
-goes to ``benchmarks/results/head_training.json``.
+Features of the reference's shapes with random content are written and read by the cache of
+``train/cache.py``, whose gathering of rows counts; the ``affwild2`` preset's fusion is trained on them with
+batches of 16, modality dropout, text guidance and moving average included. Windows a second count reading,
+forward pass, backward pass and step. The result goes to ``benchmarks/results/head_training.json``.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ import numpy as np
 import torch
 from machine import save
 
+from emorec_rt.manifest import Preprocessing
 from emorec_rt.window import Window
+from emorec_train.cache import CacheSettings, FeatureCache
 from emorec_train.features import ClipWindows, stack_windows
 from emorec_train.fit import Fit
 from emorec_train.presets import PRESETS
@@ -30,27 +33,36 @@ from emorec_train.processes import Processes
 LIMIT = 20.0
 BATCH = 16
 THREADS = 2
+CLIP_WINDOWS = 32
 
 
-def stored_clips(folder: Path, windows: int) -> list[ClipWindows]:
-    """Windows of the reference's shapes, whose features are mapped from disk."""
+def cached_clips(folder: Path, windows: int) -> list[ClipWindows]:
+    """Windows of the reference's shapes, written by the cache and read through it: no two rows are alike."""
     spec, rng = PRESETS["affwild2"].model.preprocessing, np.random.default_rng(0)
-    T, S = spec.window.steps, spec.window_tokens
-    frames = _stored(folder / "frames.npy", rng, (windows, T, spec.vision.embedding_dim))
-    tokens = _stored(folder / "tokens.npy", rng, (windows, S, spec.audio.embedding_dim))
-    times = np.arange(T) / 25.0
-    made = [
-        Window(0, T, T, times, frames[k], np.ones(T, np.float32), tokens[k], np.ones(S, np.float32))
-        for k in range(windows)
+    made = list(random_windows(spec, rng, windows))
+    keys = [f"random{first}" for first in range(0, windows, CLIP_WINDOWS)]
+    with FeatureCache(folder, CacheSettings(preprocessing=spec, vision="random", audio="random")) as cache:
+        for place, key in enumerate(keys):
+            own = made[place * CLIP_WINDOWS : (place + 1) * CLIP_WINDOWS]
+            cache.add(key, own, np.zeros(0))
+    with FeatureCache(folder, CacheSettings(preprocessing=spec, vision="random", audio="random")) as cache:
+        stored = {key: cache.load(key).windows for key in keys}
+    steps = spec.window.steps
+    return [
+        ClipWindows(key, own, tuple(rng.integers(0, 8, (len(own), steps)))) for key, own in stored.items()
     ]
-    labels = tuple(rng.integers(0, 8, (windows, T)))
-    return [ClipWindows("random", made, labels)]
 
 
-def _stored(path: Path, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    np.save(path, rng.standard_normal(shape, dtype=np.float32))
-    stored: np.ndarray[Any, Any] = np.load(path, mmap_mode="r")
-    return stored
+def random_windows(spec: Preprocessing, rng: np.random.Generator, count: int) -> Iterator[Window]:
+    """Windows that share no step, every one with a face and sound."""
+    T, S = spec.window.steps, spec.window_tokens
+    for k in range(count):
+        frames = rng.standard_normal((T, spec.vision.embedding_dim), dtype=np.float32)
+        tokens = rng.standard_normal((S, spec.audio.embedding_dim), dtype=np.float32)
+        times = (k * T + np.arange(T)) / 25.0
+        yield Window(
+            k * T, T, (k + 1) * T, times, frames, np.ones(T, np.float32), tokens, np.ones(S, np.float32)
+        )
 
 
 def measure(steps: int) -> dict[str, Any]:
@@ -60,7 +72,7 @@ def measure(steps: int) -> dict[str, Any]:
     settings = msgspec.structs.replace(preset.fusion, batch=BATCH)
     prototypes = torch.nn.functional.normalize(torch.randn(8, preset.model.vision.embed_dim), dim=-1)
     with tempfile.TemporaryDirectory(prefix="emorec-head-") as scratch:
-        windows = stack_windows(stored_clips(Path(scratch), BATCH * (steps + 1)))
+        windows = stack_windows(cached_clips(Path(scratch) / "cache", BATCH * (steps + 1)))
         fit = Fit(preset.model, settings, windows, prototypes, 0, Processes())
         first, *rest = torch.split(torch.randperm(len(windows)), BATCH)
         fit.step([first])

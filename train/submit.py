@@ -3,8 +3,8 @@
     emorec-rt test_videos/ --bundle engines/mine --format txt --out-dir predictions
     python train/submit.py predictions/*.txt --template template.txt --out preds.txt
 
-Classes are mapped by the names in each file's header; a video that was decoded to up to two frames more or
-fewer than the template lists is cut or has its last label repeated. train/check_submission.py checks the
+Classes are mapped by the names in each file's header; a video that was decoded to a few frames more or fewer
+than the template lists (--slack) is cut or has its last label repeated. train/check_submission.py checks the
 result.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from emorec_train.options import exits
+from emorec_train.options import exits, slack_option
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -28,13 +28,14 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     help="The challenge's template, or a list with a line '<video> <frames>' for each video.",
 )
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The submission.")
+@slack_option
 @exits
-def main(predictions: tuple[Path, ...], template: Path, out: Path) -> None:
+def main(predictions: tuple[Path, ...], template: Path, out: Path, slack: int) -> None:
     """Write, print the file's name, exit 0; 1 when something is missing or can't be written."""
     from emorec_train.submission_merge import merge_predictions
     from emorec_train.submission_reference import read_reference
 
-    videos = merge_predictions(predictions, read_reference(template), out)
+    videos = merge_predictions(predictions, read_reference(template), out, slack)
     click.echo(f"{out}: {videos} videos")
 
 

@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import classification_report, confusion_matrix, f1_score
 
+from emorec_rt.decode import FrameRow, RowBuilder, Settled
 from emorec_rt.manifest import Decoding
+from emorec_rt.window import Window
 from emorec_train import evaluation
 from emorec_train.decoding import Tuned
-from emorec_train.labels import IGNORED
+from emorec_train.evaluate import StitchedClip, frame_truth
+from emorec_train.features import with_labels
+from emorec_train.labels import IGNORED, ClipLabels
 from emorec_train.metrics import clip_scores, confusion, score
 from emorec_train.model.checkpoint import CheckpointError, load_checkpoint, store_decoding
 from layouts import write_affwild2
@@ -57,7 +61,7 @@ def test_generated_clips_tuned_and_scored(tmp_path: Path, capsys: pytest.Capture
         rows = list(csv.DictReader(file))
     assert len(rows) == result["clips"] == 3
     matrix = np.array(result["confusion"])
-    assert matrix.sum() == sum(int(row["labelled_steps"]) for row in rows)
+    assert matrix.sum() == sum(int(row["labelled"]) for row in rows)
     kept = result["scores"].get("decoded", result["scores"]["plain"])
     truth, predicted = (np.repeat(grid, matrix.ravel()) for grid in np.indices(matrix.shape).reshape(2, -1))
     expected = f1_score(truth, predicted, labels=range(8), average="macro", zero_division=0.0)
@@ -115,6 +119,27 @@ def test_a_data_set_with_its_cache(tmp_path: Path, capsys: pytest.CaptureFixture
     assert call("evaluate.py", run, *data, "--labels", "Anger,Fear") == 2
     assert call("evaluate.py", str(tmp_path / "nowhere")) == 1
     assert "train/run.py" in capsys.readouterr().err
+
+
+def test_every_annotated_frame_counts_where_frames_are_labelled() -> None:
+    """A clip of 50 frames a second on a grid of 25: what the runtime's rows would say, frame by frame."""
+    steps, frames = np.arange(10) / 25.0, np.arange(20) / 50.0
+    labels = np.arange(22) % 8
+    logits = np.random.default_rng(0).normal(size=(10, 8)).astype(np.float32)
+    window = Window(0, 10, 10, steps, *(np.zeros((10, 2), np.float32), np.ones(10, np.float32)) * 2)
+    truth = ClipLabels(labels)
+    clip = with_labels("a", [window], truth, frames)
+    counted = frame_truth(clip)
+    assert counted is not None
+    stitched = StitchedClip("a", steps, logits, *counted)
+    rows = RowBuilder(tuple("01234567"), Decoding())
+    for index, time in enumerate(frames.tolist()):
+        rows.add_frame(FrameRow(index, time, face=True, box=None))
+    settled = Settled(steps, logits, np.ones(10, np.bool_))
+    expected = [int(row.label) for row in (*rows.add(settled), *rows.finish())]
+    assert stitched.predicted().tolist() == [*expected, expected[-1], expected[-1]]
+    assert stitched.labels.tolist() == labels.tolist()
+    assert frame_truth(with_labels("a", [window], ClipLabels.whole(3), frames)) is None
 
 
 def test_a_decoding_must_fit(tmp_path: Path) -> None:

@@ -73,3 +73,18 @@ def test_doubled_and_too_short(template: Path, tmp_path: Path) -> None:
     with pytest.raises(SubmissionError, match="6 frames were decoded, the template lists 3"):
         merge_predictions([a, b], reference, tmp_path / "out.txt")
     assert not (tmp_path / "out.txt").exists()
+
+
+def test_a_video_that_is_off_by_more_is_allowed_where_asked_for(
+    template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = (
+        predictions(tmp_path / "a.txt", "a_left", [1, 2]),
+        predictions(tmp_path / "b.txt", "b", [3] * 5 + [4]),
+    )
+    out = tmp_path / "out.txt"
+    arguments = ("submit.py", str(a), str(b), "--template", str(template), "--out", str(out))
+    assert call(*arguments) == 1
+    assert "allow it by --slack 3" in capsys.readouterr().err
+    assert call(*arguments, "--slack", "3") == 0
+    assert check_submission(out, read_reference(template)).complete

@@ -20,7 +20,7 @@ from emorec_train.datasets import ClipRecord, DataSet, EmptySplitError, check_di
 from emorec_train.datasets.facts import MediaFacts, media_facts
 from emorec_train.datasets.names import in_order
 from emorec_train.datasets.opening import open_data_set
-from emorec_train.datasets.protocol import SPLITS, require_classes
+from emorec_train.datasets.protocol import SPLITS, Problem, require_classes
 from emorec_train.datasets.reading import all_media, read_items
 from emorec_train.labels import ClipLabels, map_labels
 from emorec_train.progress import say
@@ -92,7 +92,9 @@ class DatasetClips:
         roles = {"video": record.video, "sound": record.sound}
         roles["frames"] = None if record.frames is None else record.frames.path
         parts = [f"{role} {self.facts[path].content}" for role, path in roles.items() if path is not None]
-        rate = f"{record.fps:g}" if record.frames is not None and record.video is None else ""
+        timeless = record.frames is not None and record.video is None
+        rate = f"{record.fps:g}" if timeless else ""
+        rate += f" {record.frame_count}" if timeless and record.frame_count else ""
         return hashlib.sha256(" ".join([*parts, rate]).encode()).hexdigest()
 
     def require_classes(self, clip_ids: Sequence[str]) -> None:
@@ -174,7 +176,7 @@ def _labels(asked: tuple[str, ...], sets: Sequence[DataSet]) -> tuple[str, ...]:
 
 def _records(name: str, data_set: DataSet, labels: tuple[str, ...]) -> Iterator[ClipRecord]:
     """The clips of one data set that have a label of the model, under names that no other set has."""
-    _tell_problems(data_set)
+    tell_problems(data_set.name, data_set.scan().problems)
     for split in SPLITS:
         try:
             records = data_set.records(split, [label for label in data_set.labels if label in labels])
@@ -204,9 +206,9 @@ def _counts(record: ClipRecord) -> Iterator[tuple[str, int]]:
     return zip(EXPRESSIONS, record.class_counts().tolist(), strict=True)
 
 
-def _tell_problems(data_set: DataSet) -> None:
-    problems = data_set.scan().problems
+def tell_problems(name: str, problems: Sequence[Problem]) -> None:
+    """What is wrong with a data set, the first problems in a line each."""
     for problem in problems[:SHOWN_PROBLEMS]:
         say(str(problem))
     if len(problems) > SHOWN_PROBLEMS:
-        say(f"{data_set.name}: {len(problems) - SHOWN_PROBLEMS} more problems of {len(problems)}")
+        say(f"{name}: {len(problems) - SHOWN_PROBLEMS} more problems of {len(problems)}")

@@ -39,22 +39,36 @@ class Tuned:
 
 
 def predict(
-    times_seconds: NDArray[np.float64], logits: NDArray[np.float32], decoding: Decoding | None = None
+    times_seconds: NDArray[np.float64],
+    logits: NDArray[np.float32],
+    decoding: Decoding | None = None,
+    at_seconds: NDArray[np.float64] | None = None,
 ) -> NDArray[np.int64]:
-    """Labels of a clip's steps.
+    """Labels of a clip's steps, or of its frames as the runtime's ``RowBuilder`` gives them.
 
     Args:
         times_seconds: ``[N]``, ascending.
         logits: ``[N, C]``, stitched.
         decoding: Smoothing and prior correction; ``None`` for neither.
+        at_seconds: ``[M]``, times of frames: logits are interpolated between steps. ``None``: the steps.
 
     Returns:
-        int64 ``[N]``.
+        int64 ``[N]``, or ``[M]``.
     """
     if decoding is not None:
         logits = smooth(times_seconds, logits, decoding.smoothing_seconds)
         logits = logits + np.asarray(decoding.logit_bias or 0.0, np.float32)
+    if at_seconds is not None:
+        logits = interpolate(times_seconds, logits, at_seconds)
     return np.asarray(logits.argmax(axis=1), np.int64)
+
+
+def interpolate(
+    times_seconds: NDArray[np.float64], logits: NDArray[np.float32], at_seconds: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Logits ``[M, C]`` at the times of frames; before the first step and after the last one, theirs."""
+    columns = [np.interp(at_seconds, times_seconds, column) for column in logits.T]
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
 def smooth(

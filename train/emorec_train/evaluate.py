@@ -1,4 +1,7 @@
-"""Scores of a fusion model on whole clips, stitched as the runtime stitches."""
+"""Scores of a fusion model on whole clips, stitched as the runtime stitches.
+
+Where each frame has a label, frames are what is counted, as the ABAW challenge does; else the grid's steps.
+"""
 
 from __future__ import annotations
 
@@ -32,26 +35,33 @@ class StitchedClip:
         clip_id: The source's identity of it.
         times_seconds: float64 ``[N]``, of each step.
         logits: float32 ``[N, C]``.
-        labels: int64 ``[N]``, the truth, ``IGNORED`` where there is none.
+        labels: int64 ``[M]``, the truth, ``IGNORED`` where there is none: of each annotated frame, or of each
+            step, where ``M = N``.
+        at_seconds: float64 ``[M]``, times of those frames; ``None`` where steps are labelled.
     """
 
     clip_id: str
     times_seconds: NDArray[np.float64]
     logits: NDArray[np.float32]
     labels: NDArray[np.int64]
+    at_seconds: NDArray[np.float64] | None = None
+
+    def predicted(self, decoding: Decoding | None = None) -> NDArray[np.int64]:
+        """What the model says, decoded, where ``labels`` has the truth: int64 ``[M]``."""
+        return predict(self.times_seconds, self.logits, decoding, self.at_seconds)
 
 
 def evaluate(fusion: FusionModel, clips: Sequence[ClipWindows], labels: Sequence[str]) -> Scores:
-    """Score every step of every clip once; overlapping windows are averaged by the runtime's stitcher."""
+    """Score every labelled frame or step once; overlapping windows are averaged by the runtime's stitcher."""
     return score_clips(stitched_clips(fusion, clips), labels)
 
 
 def score_clips(
     clips: Sequence[StitchedClip], labels: Sequence[str], decoding: Decoding | None = None
 ) -> Scores:
-    """Score all steps of all clips, decoded as a bundle with this ``decoding`` would."""
+    """Score all frames or steps of all clips, decoded as a bundle with this ``decoding`` would."""
     truth = np.concatenate([clip.labels for clip in clips])
-    predicted = np.concatenate([predict(clip.times_seconds, clip.logits, decoding) for clip in clips])
+    predicted = np.concatenate([clip.predicted(decoding) for clip in clips])
     return score(truth, predicted, labels)
 
 
@@ -96,9 +106,20 @@ def step_labels(clip: ClipWindows) -> NDArray[np.int64]:
 def _stitched(clip: ClipWindows, logits: NDArray[np.float32]) -> StitchedClip:
     stitcher = Stitcher(logits.shape[1])
     settled = [stitcher.add(window, own) for window, own in zip(clip.windows, logits, strict=True)]
-    return StitchedClip(
-        clip.clip_id,
-        np.concatenate([steps.times_seconds for steps in settled]),
-        np.concatenate([steps.logits for steps in settled]),
-        step_labels(clip),
-    )
+    times = np.concatenate([steps.times_seconds for steps in settled])
+    own = np.concatenate([steps.logits for steps in settled])
+    frames = frame_truth(clip)
+    return StitchedClip(clip.clip_id, times, own, *(frames or (step_labels(clip), None)))
+
+
+def frame_truth(clip: ClipWindows) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+    """Labels and times of a clip's annotated frames, ``[M]`` each; ``None`` where frames have none.
+
+    Frames that are annotated past the last decoded one count too, as that one.
+    """
+    if clip.truth is None or clip.truth.times_seconds is not None:
+        return None
+    labels, times = clip.truth.labels, clip.frame_times_seconds
+    if not len(labels) or not len(times):
+        return None
+    return labels, np.pad(times, (0, max(0, len(labels) - len(times))), mode="edge")[: len(labels)]

@@ -17,7 +17,7 @@ from emorec_rt.manifest import Decoding
 from emorec_rt.writers.base import WholeFile
 from emorec_train.clips import Split
 from emorec_train.dataset_clips import DataRequest
-from emorec_train.decoding import Tuned, predict, tune
+from emorec_train.decoding import Tuned, tune
 from emorec_train.evaluate import StitchedClip, score_clips, stitched_clips
 from emorec_train.metrics import Scores, clip_scores, confusion, table
 from emorec_train.model.checkpoint import load_checkpoint, store_decoding
@@ -101,7 +101,7 @@ def _write(
     decoding: Decoding,
     scores: dict[str, Scores],
 ) -> None:
-    predicted = [predict(clip.times_seconds, clip.logits, decoding) for clip in clips]
+    predicted = [clip.predicted(decoding) for clip in clips]
     truth = np.concatenate([clip.labels for clip in clips])
     matrix = confusion(truth, np.concatenate(predicted), len(labels))
     result = {
@@ -127,10 +127,10 @@ def _write(
 
 
 def _videos(clips: Sequence[StitchedClip], predicted: Sequence[Any], labels: Sequence[str]) -> str:
-    """A row for each video: its scores, and how many of its steps got each label."""
+    """A row for each video: its scores, and how many of its frames or steps got each label."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["video", "steps", "labelled_steps", "accuracy", "macro_f1_of_its_classes", *labels])
+    rows.writerow(["video", "counted", "labelled", "accuracy", "macro_f1_of_its_classes", *labels])
     for clip, own in zip(clips, predicted, strict=True):
         labelled, accuracy, macro_f1 = clip_scores(clip.labels, own)
         counts = np.bincount(own, minlength=len(labels)).tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from emorec_rt.manifest import Preprocessing
@@ -34,16 +34,21 @@ def extract(
     source: ClipSource, clip_ids: Sequence[str], spec: Preprocessing, models: Models, *, workers: int
 ) -> list[ClipWindows]:
     """Features of clips, kept in memory. Clips that can't be read are told in a line and left out."""
+    return list(extracting(source, clip_ids, spec, models, workers=workers))
+
+
+def extracting(
+    source: ClipSource, clip_ids: Sequence[str], spec: Preprocessing, models: Models, *, workers: int
+) -> Iterator[ClipWindows]:
+    """The same, one clip in memory at a time."""
     encode = ClipEncoder(spec, models.vision, models.audio)
-    windows = []
     with tempfile.TemporaryDirectory(prefix="emorec-train-") as scratch:
         for clip in crop_clips(
             source, clip_ids, spec.vision, Path(scratch), workers=workers, label="features", keep=False
         ):
             own = with_labels(clip.clip_id, encode(clip), clip.truth, clip.frame_times_seconds)
             if _has_windows(own.clip_id, own.labels):
-                windows.append(own)
-    return windows
+                yield own
 
 
 def fill_cache(
@@ -95,7 +100,7 @@ def _labelled(clip_id: str, clip: StoredClip, source: ClipSource) -> ClipWindows
         step_labels_at(times, int(steps), truth, clip.frame_times_seconds)
         for times, steps in zip(clip.index.times_seconds, clip.index.spans[:, 1], strict=True)
     )
-    return ClipWindows(clip_id, clip.windows, labels)
+    return ClipWindows(clip_id, clip.windows, labels, clip.frame_times_seconds, truth)
 
 
 def _has_windows(clip_id: str, windows: Sequence[object]) -> bool:

@@ -6,7 +6,7 @@ Shapes: ``N`` windows, ``T`` grid steps, ``S`` audio tokens.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -56,12 +56,15 @@ class TorchEngine:
 class ClipWindows:
     """A clip's windows in order, and for each window its steps' labels, int64 ``[T]``.
 
-    The windows may lie on disk: each is read when it is asked for.
+    The windows may lie on disk: each is read when it is asked for. ``frame_times_seconds``, float64 ``[F]``,
+    are those of all frames, missing ones too; ``truth`` is what ``labels`` were taken from.
     """
 
     clip_id: str
     windows: Sequence[Window]
     labels: tuple[NDArray[np.int64], ...]
+    frame_times_seconds: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    truth: ClipLabels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +189,7 @@ def with_labels(
     labels = [
         step_labels_at(window.times_seconds, window.steps, truth, frame_times_seconds) for window in windows
     ]
-    return ClipWindows(clip_id, windows, tuple(labels))
+    return ClipWindows(clip_id, windows, tuple(labels), frame_times_seconds, truth)
 
 
 def step_labels_at(

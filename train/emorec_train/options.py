@@ -15,6 +15,7 @@ from emorec_train.changes import change
 from emorec_train.dataset_clips import DataRequest
 from emorec_train.presets import PRESETS, find_preset
 from emorec_train.settings import Preset
+from emorec_train.submission import LENGTH_SLACK_FRAMES
 
 F = TypeVar("F", bound=Callable[..., None])
 
@@ -104,6 +105,18 @@ def data_request(
 def path_option(*names: str, help: str) -> Callable[[F], F]:  # noqa: A002 - click's own word
     """An option that takes a folder."""
     return click.option(*names, type=click.Path(path_type=Path, file_okay=False), help=help)
+
+
+def slack_option(function: F) -> F:
+    """``--slack``, in frames."""
+    return click.option(
+        "--slack",
+        type=click.IntRange(min=0),
+        default=LENGTH_SLACK_FRAMES,
+        show_default=True,
+        metavar="FRAMES",
+        help="By how much a video's frames and the template's may differ.",
+    )(function)
 
 
 def exits(function: F) -> F:

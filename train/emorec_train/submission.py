@@ -26,7 +26,7 @@ HEADER: Final = ",".join(("image_location", *EXPRESSIONS))
 """First line of a submission and of a template."""
 
 LENGTH_SLACK_FRAMES: Final = 2
-"""Templates count one frame more than many containers hold; more than this is a different video."""
+"""Templates count one frame more than many containers hold; more than this may be a different video."""
 
 _VIDEO: Final = re.compile(r"[^/,\s]+")
 
@@ -114,17 +114,22 @@ def write_submission(path: Path, videos: Iterable[tuple[str, NDArray[np.integer]
             writer.add(video, labels)
 
 
-def fit_length(video: str, labels: NDArray[np.integer], frames: int) -> NDArray[np.integer]:
+def fit_length(
+    video: str, labels: NDArray[np.integer], frames: int, slack: int = LENGTH_SLACK_FRAMES
+) -> NDArray[np.integer]:
     """Labels for exactly the frames that the template lists: the last one repeated, or left out.
 
     Args:
         video: Named in an error.
         labels: ``[F]``, a label for each decoded frame.
         frames: Rows of the video in the template.
+        slack: By how many frames they may differ.
 
     Raises:
-        SubmissionError: They differ by more than ``LENGTH_SLACK_FRAMES``, or there is no label.
+        SubmissionError: They differ by more than ``slack``, or there is no label.
     """
-    if not len(labels) or abs(len(labels) - frames) > LENGTH_SLACK_FRAMES:
-        raise SubmissionError(video, f"{len(labels)} frames were decoded, the template lists {frames}")
+    difference = abs(len(labels) - frames)
+    if not len(labels) or difference > slack:
+        hint = f"; where that is right, allow it by --slack {difference}" if len(labels) else ""
+        raise SubmissionError(video, f"{len(labels)} frames were decoded, the template lists {frames}{hint}")
     return np.pad(labels, (0, max(0, frames - len(labels))), mode="edge")[:frames]

@@ -10,19 +10,29 @@ from numpy.typing import NDArray
 
 from emorec_rt.signal import EXPRESSIONS
 from emorec_train.labels import map_labels
-from emorec_train.submission import SubmissionError, fit_length, write_submission
-from emorec_train.submission_reference import ROW, WANTED, Reference, numbered_lines, open_lines, show
+from emorec_train.submission import LENGTH_SLACK_FRAMES, SubmissionError, fit_length, write_submission
+from emorec_train.submission_reference import (
+    ROW,
+    Reference,
+    numbered_lines,
+    open_lines,
+    show,
+    whole_counts,
+)
 
 Labels = NDArray[np.int64]
 
 
-def merge_predictions(paths: Sequence[Path], reference: Reference, out: Path) -> int:
+def merge_predictions(
+    paths: Sequence[Path], reference: Reference, out: Path, slack: int = LENGTH_SLACK_FRAMES
+) -> int:
     """Write a submission.
 
     Args:
         paths: Text files of ``emorec-rt``, each with the rows of one video or of many.
         reference: Says which videos, in which order, and how many frames of each.
         out: The submission.
+        slack: See ``fit_length``.
 
     Returns:
         How many videos the template lists.
@@ -41,8 +51,9 @@ def merge_predictions(paths: Sequence[Path], reference: Reference, out: Path) ->
         raise SubmissionError(
             reference.path, f"lists {len(absent)} videos without predictions, such as {absent[0]}"
         )
-    write_submission(out, _fitted(predicted, reference))
-    return len(reference.frames)
+    counts = whole_counts(reference)
+    write_submission(out, _fitted(predicted, counts, slack))
+    return len(counts)
 
 
 def read_predictions(path: Path) -> dict[str, Labels]:
@@ -78,9 +89,8 @@ def _names(path: Path, line: bytes) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _fitted(predicted: Mapping[str, Labels], reference: Reference) -> Iterator[tuple[str, Labels]]:
-    for name, states in reference.frames.items():
-        video, frames = show(name), states.count(WANTED)
-        if frames != len(states) - 1:
-            raise SubmissionError(reference.path, f"doesn't list every frame of {video} up to its last")
-        yield video, fit_length(video, predicted[video], frames).astype(np.int64)
+def _fitted(
+    predicted: Mapping[str, Labels], counts: Mapping[str, int], slack: int
+) -> Iterator[tuple[str, Labels]]:
+    for video, frames in counts.items():
+        yield video, fit_length(video, predicted[video], frames, slack).astype(np.int64)

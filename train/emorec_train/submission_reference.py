@@ -70,6 +70,19 @@ def frame_counts(reference: Reference) -> dict[str, int]:
     return {show(name): states.count(WANTED) for name, states in reference.frames.items()}
 
 
+def whole_counts(reference: Reference) -> dict[str, int]:
+    """Rows of each video.
+
+    Raises:
+        SubmissionError: A frame before a video's last isn't listed.
+    """
+    counts = frame_counts(reference)
+    for (video, count), states in zip(counts.items(), reference.frames.values(), strict=True):
+        if count != len(states) - 1:
+            raise SubmissionError(reference.path, f"doesn't list every frame of {video} up to its last")
+    return counts
+
+
 def is_header(line: bytes) -> bool:
     """Whether a line is the first of a submission or a template."""
     return line.rstrip(b"\r\n") == HEADER.encode()

@@ -89,6 +89,25 @@ def test_later_images_and_the_other_crops(tree: Path) -> None:
     ]
 
 
+def test_crops_that_are_not_aligned_are_taken_where_there_are_no_others(touch: Touch) -> None:
+    root = touch("cropped/166/00001.jpg", "batch2/166.avi")
+    annotate(root, "166", "6 7")
+    data_set = AffWild2(root)
+    (record,) = data_set.scan().records
+    assert record.frames is not None
+    assert record.frames.path == root / "cropped/166"
+    assert reasons(data_set) == [f"{root}: no cropped_aligned below it; the images of cropped are used"]
+
+
+def test_sequences_by_name(tree: Path) -> None:
+    records, problems = AffWild2(tree).sequences({"166": 5, "10-60-1280x720_right": 3, "400": 2})
+    assert [(r.clip_id, r.frame_count, r.frame_labels) for r in records] == [
+        ("166", 5, None),
+        ("10-60-1280x720_right", 3, None),
+    ]
+    assert [problem.reason for problem in problems] == ["400 has no folder of images, nor a video; left out"]
+
+
 def test_labels_go_by_the_names_in_the_header(tmp_path: Path) -> None:
     path = annotate(tmp_path, "1", "0 1 7 -1", header=",".join(reversed(EXPRESSIONS)))
     assert read_annotation(path).tolist() == [7, 6, 0, -1]

@@ -6,7 +6,7 @@ its parts, and both persons in it, share sound and must stay together.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -36,7 +36,8 @@ class AffWild2(ScannedDataSet):
 
     Attributes:
         root: Folder with annotations, images and videos, at any depth.
-        images: Which face crops; the later additions are taken for either.
+        images: Which face crops; the later additions are taken for either. ``None``: the aligned ones, or the
+            others where there are no aligned ones.
         test: The challenge's template: its sequences become the split ``test``, without labels.
         counts: List with a line ``<video> <frames>``; annotations of another length are reported.
         split_seed: Unused; the challenge fixes the splits.
@@ -44,7 +45,7 @@ class AffWild2(ScannedDataSet):
 
     name: ClassVar[str] = "Aff-Wild2"
     root: Path
-    images: Literal["cropped_aligned", "cropped"] = "cropped_aligned"
+    images: Literal["cropped_aligned", "cropped"] | None = None
     test: Path | None = None
     counts: Path | None = None
     split_seed: int = 0
@@ -56,11 +57,34 @@ class AffWild2(ScannedDataSet):
 
     def _scan(self) -> Scan:
         problems: list[Problem] = []
+        layout = self._layout(problems)
+        records = [*self._annotated(layout, problems), *self._unlabelled(layout, problems)]
+        return Scan(tuple(records), tuple(problems))
+
+    def sequences(self, counts: Mapping[str, int]) -> Scan:
+        """Sequences by name, annotated or not, without labels.
+
+        Args:
+            counts: Frames of each, by name, with ``_left`` or ``_right`` where it is one of two persons.
+
+        Returns:
+            Those that are on disk, in the order of ``counts``, and what isn't as it should be.
+        """
+        problems: list[Problem] = []
+        layout = self._layout(problems)
+        found = (
+            self._record(layout, name, "test", self.root, problems, frame_count=count)
+            for name, count in counts.items()
+        )
+        return Scan(tuple(record for record in found if record is not None), tuple(problems))
+
+    def _layout(self, problems: list[Problem]) -> Layout:
         layout = find_layout(self.root, problems)
         if not layout.videos and not layout.sounds:
             problems.append(Problem(self.root, "no video below it: there is no sound, and no time of frames"))
-        records = [*self._annotated(layout, problems), *self._unlabelled(layout, problems)]
-        return Scan(tuple(records), tuple(problems))
+        if self.images is None and _kind(layout) == "cropped":
+            problems.append(Problem(self.root, "no cropped_aligned below it; the images of cropped are used"))
+        return layout
 
     def _annotated(self, layout: Layout, problems: list[Problem]) -> Iterator[ClipRecord]:
         counts = frame_counts(read_reference(self.counts)) if self.counts else {}
@@ -103,7 +127,7 @@ class AffWild2(ScannedDataSet):
     ) -> ClipRecord | None:
         """The sequence, or ``None`` and a problem where its person can't be seen."""
         parsed = parse_name(name)
-        folder = images_of(layout, name, self.images)
+        folder = images_of(layout, name, self.images or _kind(layout))
         video = layout.videos.get(parsed.video)
         if folder is None and (video is None or parsed.person or _two_persons(layout, parsed.video)):
             why = "the video shows two persons" if video else "nor a video"
@@ -126,6 +150,10 @@ class AffWild2(ScannedDataSet):
             fps=float(parsed.fps_hint or 30),
             frame_count=frame_count,
         )
+
+
+def _kind(layout: Layout) -> str:
+    return next((kind for kind in ("cropped_aligned", "cropped") if kind in layout.images), "cropped_aligned")
 
 
 def _two_persons(layout: Layout, video: str) -> bool:

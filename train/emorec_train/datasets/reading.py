@@ -55,7 +55,8 @@ def _crops(record: ClipRecord, folder: FrameFolder, warnings: list[str]) -> Iter
                 period = item.pts_seconds - time
             count, time = count + 1, item.pts_seconds
             yield pictures.item(item.index, time)
-    beyond = range(count, int(max(folder.numbers, default=0)))
+    listed = record.frame_count or 0 if record.video is None else 0  # a video has its faceless frames itself
+    beyond = range(count, max(listed, int(max(folder.numbers, default=0))))
     first = time + period if count else 0.0
     yield from (pictures.item(index, first + (index - count) * period) for index in beyond)
     if count and beyond:
