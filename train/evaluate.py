@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
     type=click.Choice(["train", "validation", "test"]),
     default="test",
     show_default=True,
-    help="Clips to score.",
+    help="Clips to score; validation, where there is no test split.",
 )
 @click.option(
     "--tune",
@@ -66,18 +66,16 @@ def main(
         raise UsageError("--labels are the checkpoint's own here")
     cores = len(os.sched_getaffinity(0))
     torch.set_num_threads(cores)
-    folder = checkpoint or newest_checkpoint(ROOT / "runs")
     request = Evaluation(
-        checkpoint=folder,
-        out=out or folder.parent / f"{folder.name}-{split}",
+        checkpoint=checkpoint or newest_checkpoint(ROOT / "runs"),
+        out=out,
         split=split,  # type: ignore[arg-type]  # click's choice
         tune=tune,
         workers=workers or cores,
         data=data_request(data, labels, speaker_pattern),
         cache=cache,
     )
-    run_evaluation(request)
-    click.echo(request.out)
+    click.echo(run_evaluation(request))
 
 
 if __name__ == "__main__":

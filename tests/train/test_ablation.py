@@ -13,7 +13,7 @@ import tables
 import torch
 from scipy import stats
 
-from emorec_train.ablation import VARIANTS, summary, table, verdict
+from emorec_train.ablation import NO_TEST_SPLIT, VARIANTS, summary, table, verdict
 from emorec_train.metrics import Scores
 from emorec_train.model.fusion import FusionModel
 from layouts import write_affwild2
@@ -40,6 +40,7 @@ def test_every_variant_and_seed(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert list(result["rows"]) == [variant.name for variant in VARIANTS]
     assert result["seeds"] == [4, 5]
     assert result["split"] == "validation"  # this data set has no test split
+    assert result["verdicts"][-1] == NO_TEST_SPLIT
     with (tmp_path / "out/ablation.csv").open() as file:
         rows = {row["variant"]: row for row in csv.DictReader(file)}
     for name, row in result["rows"].items():

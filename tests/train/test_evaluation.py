@@ -21,7 +21,7 @@ from emorec_train.features import with_labels
 from emorec_train.labels import IGNORED, ClipLabels
 from emorec_train.metrics import clip_scores, confusion, score
 from emorec_train.model.checkpoint import CheckpointError, load_checkpoint, store_decoding
-from layouts import write_affwild2
+from layouts import write_affwild2, write_ravdess
 from tiny_commands import call
 from tiny_model import tiny_checkpoint
 
@@ -119,6 +119,46 @@ def test_a_data_set_with_its_cache(tmp_path: Path, capsys: pytest.CaptureFixture
     assert call("evaluate.py", run, *data, "--labels", "Anger,Fear") == 2
     assert call("evaluate.py", str(tmp_path / "nowhere")) == 1
     assert "train/run.py" in capsys.readouterr().err
+
+
+def scored_videos(folder: Path) -> set[str]:
+    with (folder / "videos.csv").open(encoding="utf-8", newline="") as file:
+        return {row["video"] for row in csv.DictReader(file)}
+
+
+def test_clips_stay_in_the_split_that_they_were_trained_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Speakers that are added later move others between splits that are dealt anew."""
+    root, run = write_ravdess(tmp_path / "ravdess"), tmp_path / "run"
+    data, tiny = ("--data", f"ravdess:{root}"), ("--preset", "tiny", "--random-encoders", "--workers", "1")
+    assert call("run.py", *tiny, *data, "--out", str(run)) == 0
+    trained = load_checkpoint(run).training.clips
+    write_ravdess(root, actors=6)
+    next(root.rglob(f"*{trained['test'][0].rpartition(':')[2]}.*")).unlink()
+    capsys.readouterr()
+    assert call("evaluate.py", str(run), "--workers", "1") == 0
+    told = capsys.readouterr().err
+    assert "1 clip is gone that the checkpoint names" in told
+    assert "left out that the checkpoint doesn't know" in told
+    assert scored_videos(tmp_path / "run-test") == set(trained["test"][1:])
+    assert call("evaluate.py", str(run), *data, "--workers", "1", "--out", str(tmp_path / "all")) == 0
+    assert scored_videos(tmp_path / "all") >= set(trained["test"][1:])
+    assert not scored_videos(tmp_path / "all") & {*trained["train"], *trained["validation"]}
+
+
+def test_validation_takes_the_place_of_a_missing_test_split(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, run = write_affwild2(tmp_path / "aff"), tmp_path / "run"
+    data, tiny = ("--data", f"affwild2:{root}"), ("--preset", "tiny", "--random-encoders", "--workers", "1")
+    assert call("run.py", *tiny, *data, "--out", str(run)) == 0
+    capsys.readouterr()
+    assert call("evaluate.py", str(run), "--tune", "--workers", "1") == 0
+    told, shown = capsys.readouterr().err, tmp_path / "run-validation"
+    assert "there is no test split" in told
+    assert "tuned on these very clips" in told
+    assert json.loads((shown / "scores.json").read_text())["split"] == "validation"
 
 
 def test_every_annotated_frame_counts_where_frames_are_labelled() -> None:

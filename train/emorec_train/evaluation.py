@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,8 @@ class Evaluation:
 
     Attributes:
         checkpoint: Its folder.
-        out: Folder of the results.
-        split: Which clips.
+        out: Folder of the results; ``None`` for one beside the checkpoint, with the split in its name.
+        split: Which clips; without a test split, validation takes its place.
         tune: Choose smoothing and prior correction on the validation split, and keep them in the checkpoint.
         workers: Processes that decode and crop.
         data: Data sets; ``None`` takes the clips that the checkpoint names.
@@ -43,7 +43,7 @@ class Evaluation:
     """
 
     checkpoint: Path
-    out: Path
+    out: Path | None
     split: Split
     tune: bool
     workers: int
@@ -51,27 +51,31 @@ class Evaluation:
     cache: Path | None = None
 
 
-def run_evaluation(request: Evaluation) -> Scores:
-    """Score a checkpoint; write ``scores.json``, ``confusion.png`` and ``videos.csv``.
+def run_evaluation(request: Evaluation) -> Path:
+    """Score a checkpoint with its decoding, tuned first if that is asked for.
 
     Returns:
-        The scores with the checkpoint's decoding, which was tuned first if that was asked for.
+        The folder of ``scores.json``, ``confusion.png`` and ``videos.csv``.
 
     Raises:
         EmorecError: The checkpoint, the clips or the output folder won't do.
     """
     checkpoint = load_checkpoint(request.checkpoint)
     clips = scored_clips(checkpoint, request.data, workers=request.workers, cache=request.cache)
-    labels, decoding = checkpoint.config.labels, checkpoint.decoding
+    labels, decoding, split = checkpoint.config.labels, checkpoint.decoding, clips.scored(request.split)
+    clips.ids(split)  # nothing is tuned and kept for a call that can't be finished
     if request.tune:
         decoding = _tune(clips, request.checkpoint)
-    stitched = stitched_clips(checkpoint.fusion, clips.windows(request.split))
+        if split == "validation":
+            say("the decoding was tuned on these very clips: the scores with it flatter")
+    stitched = stitched_clips(checkpoint.fusion, clips.windows(split))
     scores = {"plain": score_clips(stitched, labels)}
     if decoding != Decoding():
         scores["decoded"] = score_clips(stitched, labels, decoding)
-    say(table({f"{name} ({request.split})": value for name, value in scores.items()}))
-    _write(request, stitched, labels, decoding, scores)
-    return scores.get("decoded", scores["plain"])
+    say(table({f"{name} ({split})": value for name, value in scores.items()}))
+    out = request.out or request.checkpoint.with_name(f"{request.checkpoint.name}-{split}")
+    _write(out, replace(request, split=split), stitched, labels, decoding, scores)
+    return out
 
 
 def _tune(clips: ScoredClips, folder: Path) -> Decoding:
@@ -95,6 +99,7 @@ def _tuning(tuned: Tuned) -> dict[str, Any]:
 
 
 def _write(
+    out: Path,
     request: Evaluation,
     clips: Sequence[StitchedClip],
     labels: Sequence[str],
@@ -114,16 +119,14 @@ def _write(
         "confusion": matrix.tolist(),
     }
     try:
-        request.out.mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(request.out, f"can't be written: {error.strerror or error}") from error
-    with WholeFile(request.out / SCORES_FILE) as file:
+        raise OutputError(out, f"can't be written: {error.strerror or error}") from error
+    with WholeFile(out / SCORES_FILE) as file:
         file.write(msgspec.json.format(msgspec.json.encode(result), indent=2).decode() + "\n")
-    with WholeFile(request.out / VIDEOS_FILE) as file:
+    with WholeFile(out / VIDEOS_FILE) as file:
         file.write(_videos(clips, predicted, labels))
-    plot_confusion(
-        matrix, labels, f"{request.checkpoint.name}, {request.split}", request.out / CONFUSION_FILE
-    )
+    plot_confusion(matrix, labels, f"{request.checkpoint.name}, {request.split}", out / CONFUSION_FILE)
 
 
 def _videos(clips: Sequence[StitchedClip], predicted: Sequence[Any], labels: Sequence[str]) -> str:

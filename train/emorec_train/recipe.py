@@ -177,7 +177,7 @@ def _finish(
         mode: evaluate(fit.fusion, windows[scored], preset.model.labels) for mode, fit in fitted.items()
     }
     clips = {str(split): [clip.clip_id for clip in windows[split]] for split in SPLITS}
-    metrics = _metrics(fitted, scores, watch)
+    metrics = _metrics(fitted, {scored: scores}, watch)
     settings = {LABEL_STEPS_KEY: label_steps(windows["train"], preset.model.labels)}
     _save(run, models, fitted[preset.model.fusion.mode], prototypes, clips, metrics, settings)
     with WholeFile(run.out / LOG_FILE) as file:
@@ -188,10 +188,13 @@ def _finish(
     return scores
 
 
-def _metrics(fitted: dict[Mode, Fitted], scores: dict[Mode, Scores], watch: Stopwatch) -> dict[str, Any]:
+def _metrics(
+    fitted: dict[Mode, Fitted], scores: dict[Split, dict[Mode, Scores]], watch: Stopwatch
+) -> dict[str, Any]:
+    """Scores by split; data without a test split has those of validation alone."""
     return {
         "validation": {mode: msgspec.to_builtins(fit.validation) for mode, fit in fitted.items()},
-        "test": msgspec.to_builtins(scores),
+        **msgspec.to_builtins(scores),
         "seconds": dict(watch.seconds),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from emorec_train.cache.store import MEDIA_FILE
 from emorec_train.clips import ClipSpec, Split
 from emorec_train.data import ClipSource, GeneratedClips
 from emorec_train.dataset_clips import DATA_KEY, DataRequest, reopen_clips
+from emorec_train.datasets.protocol import SPLITS
 from emorec_train.evaluate import LABEL_STEPS_KEY
 from emorec_train.extraction import cached_windows, extract, fill_cache, open_cache
 from emorec_train.features import ClipWindows
 from emorec_train.labels import IGNORED
 from emorec_train.model.build import Models
 from emorec_train.model.checkpoint import Checkpoint
+from emorec_train.progress import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +32,15 @@ class ScoredClips:
     Attributes:
         checkpoint: Its encoders make the features.
         source: Opens the clips.
-        named: The clips of each split, where the checkpoint's own are taken; else the source says.
+        splits: The clips of each split: as recorded when the model was trained; those that it doesn't know
+            as the source says.
         workers: Processes that decode and crop.
         cache: Folder of features; ``None`` makes them anew.
     """
 
     checkpoint: Checkpoint
     source: ClipSource
-    named: dict[str, list[str]] | None
+    splits: Mapping[str, Sequence[str]]
     workers: int
     cache: Path | None = None
 
@@ -46,10 +50,17 @@ class ScoredClips:
         Raises:
             UsageError: There is none.
         """
-        ids = self.source.clip_ids(split) if self.named is None else self.named.get(split, [])
+        ids = list(self.splits.get(split, ()))
         if not ids:
             raise UsageError(f"there is no clip in the {split} split; give another --split, or other --data")
         return ids
+
+    def scored(self, split: Split) -> Split:
+        """The split, or validation in the place of a test split that isn't there; a line says so."""
+        if split == "test" and not self.splits.get("test") and self.splits.get("validation"):
+            say("there is no test split: scored on validation, which chose the epoch; expect less elsewhere")
+            return "validation"
+        return split
 
     def windows(self, split: Split) -> list[ClipWindows]:
         """Their features; clips that can't be read are told in a line and left out.
@@ -87,7 +98,8 @@ def scored_clips(
 
     Args:
         checkpoint: The checkpoint.
-        data: Data sets; ``None`` takes the clips that the checkpoint was trained on and kept from.
+        data: Data sets; ``None`` takes the clips that the checkpoint was trained on and kept from, and no
+            others. A clip that it knows stays in the split that it was in then, whatever was added since.
         workers: Processes that decode and crop.
         cache: Folder of features of data sets.
 
@@ -100,12 +112,31 @@ def scored_clips(
     if data is None and named and all(clip_id.isdecimal() for clip_id in named):
         spec = ClipSpec(seconds=float(training.settings.get("clip_seconds", ClipSpec().seconds)))
         return ScoredClips(checkpoint, GeneratedClips(labels, {}, spec), training.clips, workers, cache)
-    if data is None:
-        data = _recorded_request(checkpoint)
     memo = None if cache is None else cache / MEDIA_FILE
-    return ScoredClips(
-        checkpoint, reopen_clips(data, labels, workers=workers, memo=memo), None, workers, cache
-    )
+    source = reopen_clips(data or _recorded_request(checkpoint), labels, workers=workers, memo=memo)
+    splits = _splits(training.clips, source, others=data is not None)
+    return ScoredClips(checkpoint, source, splits, workers, cache)
+
+
+def _splits(
+    recorded: Mapping[str, Sequence[str]], source: ClipSource, *, others: bool
+) -> dict[str, list[str]]:
+    """Clips that are there, by split; ``others`` says whether those count that aren't recorded."""
+    known = {clip_id: split for split, ids in recorded.items() for clip_id in ids}
+    present = {clip_id: str(split) for split in SPLITS for clip_id in source.clip_ids(split)}
+    if not others:
+        _tell(len(known.keys() - present.keys()), "gone that the checkpoint names")
+        _tell(len(present.keys() - known.keys()), "left out that the checkpoint doesn't know")
+    splits: dict[str, list[str]] = {}
+    for clip_id, dealt in present.items():
+        if others or clip_id in known:
+            splits.setdefault(known.get(clip_id, dealt), []).append(clip_id)
+    return splits
+
+
+def _tell(count: int, what: str) -> None:
+    if count:
+        say(f"{count} {'clips are' if count > 1 else 'clip is'} {what}")
 
 
 def _recorded_request(checkpoint: Checkpoint) -> DataRequest:

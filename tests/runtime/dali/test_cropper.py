@@ -35,7 +35,7 @@ SAME_SCALING: dict[Interpolation, float] = {"bilinear": 1.0, "bicubic": 1.5}
 sharper, and it sees what lies around the square."""
 
 SAME_CROP = 3.0
-WORST_CROP = 6.0
+WORST_CROP = 9.0
 """Mean over a clip, and of its worst frame; of
 decoded faces, the decoders' difference in colours comes on top, and boxes half a pixel apart."""
 
