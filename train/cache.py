@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from emorec_rt.cores import usable_cores
 from emorec_rt.errors import UsageError
 from emorec_train.options import (
     chosen_preset,
@@ -70,7 +71,7 @@ def main(
         os.environ["HF_HUB_OFFLINE"] = "1"  # read when the libraries are imported
     from emorec_train.stages import CacheRun, EncoderChoice, make_cache
 
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     torch.set_num_threads(cores)
     request = data_request(data, labels, speaker_pattern)
     if request is None:

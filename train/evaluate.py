@@ -12,11 +12,11 @@ export/build_engine.py into the bundle::
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
+from emorec_rt.cores import usable_cores
 from emorec_rt.errors import UsageError
 from emorec_train.options import data_options, data_request, exits, path_option
 
@@ -64,7 +64,7 @@ def main(
 
     if labels:
         raise UsageError("--labels are the checkpoint's own here")
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     torch.set_num_threads(cores)
     request = Evaluation(
         checkpoint=checkpoint or newest_checkpoint(ROOT / "runs"),

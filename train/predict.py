@@ -9,11 +9,11 @@ and a call that was stopped goes on from there. train/check_submission.py checks
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
+from emorec_rt.cores import usable_cores
 from emorec_train.options import exits, path_option, slack_option
 
 
@@ -48,7 +48,7 @@ def main(
 
     from emorec_train.submission_predict import SubmissionRequest, predict_submission
 
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     torch.set_num_threads(cores)
     request = SubmissionRequest(checkpoint, data, template, out, workers or cores, slack, cache)
     click.echo(f"{out}: {predict_submission(request)} videos")

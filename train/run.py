@@ -35,6 +35,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from emorec_rt.cores import usable_cores
 from emorec_rt.errors import UsageError
 from emorec_train.options import (
     chosen_preset,
@@ -133,7 +134,7 @@ def main(
         clips, effort, seeds = clips or QUICK_CLIPS, effort * QUICK_EFFORT, 2
     if ablate and (resume or tensorboard or device != "cpu"):
         raise UsageError("--resume, --tensorboard and --device go with a training, not with --ablate")
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     # torchrun's processes on one machine share its cores.
     torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
     run = Run(

@@ -77,6 +77,11 @@ class Account:
         return self._count("failed")
 
     @property
+    def done(self) -> int:
+        """Inputs all of whose results were made."""
+        return self._count("done")
+
+    @property
     def skipped(self) -> int:
         """Inputs whose results were there before."""
         return self._count("skipped")
@@ -98,13 +103,12 @@ class Account:
 
     def summary(self) -> str:
         """One line for a person."""
-        done = self.inputs - self.failed - self.skipped
         speed = self.media_seconds / self.wall_seconds if self.wall_seconds > 0 else 0.0
         failed = f", {self.failed} failed" if self.failed else ""
         skipped = f", {self.skipped} skipped as done before" if self.skipped else ""
         media = f"{self.media_seconds:.1f} s of media in {self.wall_seconds:.1f} s"
         return (
-            f"{done} of {self.inputs} input{'s' * (self.inputs != 1)} done{failed}{skipped}: "
+            f"{self.done} of {self.inputs} input{'s' * (self.inputs != 1)} done{failed}{skipped}: "
             f"{self.rows} rows, {media} ({speed:.1f}x real time)"
         )
 
@@ -153,7 +157,7 @@ def write_summary(account: Account, path: Path) -> None:
 def _as_json(account: Account) -> bytes:
     totals = {
         "inputs": account.inputs,
-        "done": account.inputs - account.failed - account.skipped,
+        "done": account.done,
         "failed": account.failed,
         "skipped": account.skipped,
         "rows": account.rows,

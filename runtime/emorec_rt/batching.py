@@ -100,7 +100,8 @@ class Batcher:
     def _halve(self, batch: Batch, error: OutOfMemoryError) -> None:
         if len(batch) == 1:
             raise error
-        self._batch_size = len(batch) // 2
+        # Another lane may have halved it further while this batch ran.
+        self._batch_size = min(self._batch_size, len(batch) // 2)
         _logger.warning("going on with batches of %d: %s", self._batch_size, error)
 
     def _outputs(self, batch: Batch) -> Item:

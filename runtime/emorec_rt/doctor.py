@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from emorec_rt import __version__
+from emorec_rt.cores import usable_cores
 from emorec_rt.errors import DecoderUnavailableError, EmorecError
 
 State = Literal["ok", "missing", "optional"]
@@ -52,7 +53,7 @@ def examine() -> list[Finding]:
 def _system() -> Iterator[Finding]:
     yield Finding("emorec", "ok", __version__)
     yield Finding("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     yield Finding("cpu", "ok", f"{_cpu_name()}, {cores} cores, {memory_gib:.1f} GiB memory")
 

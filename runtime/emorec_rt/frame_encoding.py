@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emorec_rt.batching import Batcher, Item
+from emorec_rt.errors import UsageError
 
 SIMILAR_CELLS: Final = 14
 """Crops are compared as this many grey cells on each side: noise averages out, a mouth that opens doesn't."""
@@ -36,6 +37,17 @@ class Thinning:
 
     vision_fps: float | None = None
     similar: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing.
+
+        Raises:
+            UsageError: No rate, or a difference below 0.
+        """
+        if self.vision_fps is not None and not self.vision_fps > 0.0:
+            raise UsageError(f"vision_fps is {self.vision_fps}; it must be above 0")
+        if self.similar is not None and not self.similar >= 0.0:
+            raise UsageError(f"similar is {self.similar}; it must be 0 or more")
 
 
 EXACT: Final = Thinning()

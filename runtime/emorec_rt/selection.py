@@ -15,21 +15,28 @@ from emorec_rt.writers import FORMATS
 MEDIA_SUFFIXES: Final = frozenset(
     {
         *(
+            ".3g2",
             ".3gp",
+            ".asf",
             ".avi",
             ".flv",
+            ".m2ts",
             ".m4v",
+            ".mjpeg",
             ".mkv",
             ".mov",
             ".mp4",
             ".mpeg",
             ".mpg",
             ".mts",
+            ".mxf",
+            ".ogv",
             ".ts",
+            ".vob",
             ".webm",
             ".wmv",
         ),
-        *(".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"),
+        *(".aac", ".aif", ".aiff", ".flac", ".m4a", ".mka", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma"),
     }
 )
 """What counts as media inside a folder; a file that is named outright may have any suffix."""
@@ -118,10 +125,11 @@ def _exists(path: Path) -> bool:
 
 
 def _inside(folder: Path) -> list[Found]:
-    files = sorted(path for path in folder.rglob("*") if _is_media(path))
-    if not files:
+    """Media files, and folders of numbered pictures, which are one input each."""
+    inputs = sorted(path for path in folder.rglob("*") if _is_input(path))
+    if not inputs:
         raise UsageError(f"{folder}: no media file in this folder")
-    return [Found(file, file.relative_to(folder)) for file in files]
+    return [Found(path, path.relative_to(folder)) for path in inputs]
 
 
 def _matching(pattern: Path) -> list[Found]:
@@ -131,7 +139,7 @@ def _matching(pattern: Path) -> list[Found]:
     except ValueError as error:
         raise UsageError(f"{pattern}: is no pattern ({error})") from error
     # A pattern that says which suffix it means is taken at its word.
-    fits = _is_media if _WILD.search(pattern.suffix) or not pattern.suffix else _is_source
+    fits = _is_input if _WILD.search(pattern.suffix) or not pattern.suffix else _is_source
     found = [Found(path, path.relative_to(base)) for path in matches if fits(path)]
     if not found:
         raise UsageError(f"{pattern}: no media file matches this pattern")
@@ -178,8 +186,21 @@ def _is_source(path: Path) -> bool:
     return path.is_file() and not _is_result(path)
 
 
+def _is_input(path: Path) -> bool:
+    return _is_media(path) or _is_picture_folder(path)
+
+
 def _is_media(path: Path) -> bool:
-    return path.suffix.lower() in MEDIA_SUFFIXES and _is_source(path)
+    # What begins with a dot is some program's own: a half-written result, or macOS's "._talk.mp4".
+    hidden = path.name.startswith(".")
+    return path.suffix.lower() in MEDIA_SUFFIXES and not hidden and _is_source(path)
+
+
+def _is_picture_folder(path: Path) -> bool:
+    try:
+        return not path.name.startswith(".") and is_picture_folder(path)
+    except OSError:  # it may not be read: what else is there goes on
+        return False
 
 
 def _is_result(path: Path) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from emorec_rt.account import Account, Outcome
-from emorec_rt.errors import EmorecError, MediaError
+from emorec_rt.errors import EmorecError, EngineError, MediaError
 from emorec_rt.inputs import Job, Output
 from emorec_rt.recognizer import Done, Event, Failed, Recognizer, Row, Started
 from emorec_rt.sources import masked
@@ -89,16 +89,38 @@ class Session:
         self.account.inputs = len(self.jobs)
         with ExitStack() as stack:
             stack.callback(self._discard_open)
+            while not self._run():
+                self.recognizer.reload()
+        self._give_up(self._later(), "not begun: the call was stopped")
+        self.account.wall_seconds = time.perf_counter() - started
+        return self.account
+
+    def _run(self) -> bool:
+        """Run what has not begun; say whether the engines held out.
+
+        Raises:
+            EngineError: They failed while nothing was under way.
+        """
+        try:
             for event in self.recognizer.run(self._sources()):
                 self._handle(event)
                 if self._nothing_left():
                     break  # what the recogniser may still do is for nobody
-        self.account.wall_seconds = time.perf_counter() - started
-        return self.account
+        except EngineError as error:
+            if not self._open:
+                raise
+            self._lose_open(error)
+            return not self._later()
+        return True
+
+    def _lose_open(self, error: EngineError) -> None:
+        """Nothing more will come of the inputs that are under way; those after them may do better."""
+        for source in list(self._open):
+            self._handle(Failed(source, MediaError(source, f"not finished, {error}")))
 
     def _sources(self) -> Iterator[Path]:
         """Each input once its outputs are open, so that no work goes into results that have no place."""
-        for job in self.jobs:
+        for job in self._later():
             self._begun.add(job.source)
             entry = _Open(job, [], RECOGNISED_SHARE if _rereads(job) else 1.0)
             for output in job.outputs:
@@ -114,16 +136,22 @@ class Session:
         if self._open:
             return False
         if self._stdout_lost:
-            later = [job for job in self.jobs if job.source not in self._begun]
+            later = self._later()
             if all(output.target == STDOUT for job in later for output in job.outputs):
-                if not self.account.reader_gone:
-                    self._give_up(later)
+                self._give_up(later, "standard output takes no more")
                 return True
         return len(self._begun) == len(self.jobs)
 
-    def _give_up(self, jobs: Sequence[Job]) -> None:
+    def _later(self) -> list[Job]:
+        return [job for job in self.jobs if job.source not in self._begun]
+
+    def _give_up(self, jobs: Sequence[Job], cause: str) -> None:
+        """Inputs that are never read; those whose reader has gone are missed by nobody."""
+        self._begun.update(job.source for job in jobs)
+        if self.account.reader_gone:
+            return
         for job in jobs:
-            self._causes[job.source] = "standard output takes no more"
+            self._causes[job.source] = cause
             self._settle(_Open(job, [], 1.0))
 
     def _open_writer(self, entry: _Open, output: Output) -> None:
@@ -142,6 +170,9 @@ class Session:
             return  # its outputs have failed before
         if isinstance(event, Started):
             entry.duration_seconds = event.duration_seconds
+            if event.live:
+                for _, writer in entry.writers:
+                    writer.go_live()
         elif isinstance(event, Row):
             self._write(entry, event)
         elif isinstance(event, Done):

@@ -177,3 +177,13 @@ def test_what_has_ended_comes_with_the_next_poll() -> None:
     while len(answers) < 4 and time.monotonic() < deadline:
         batcher.poll()
     assert answers == [0, 2, 4, 6]
+
+
+def test_a_second_lane_does_not_undo_a_smaller_half() -> None:
+    """A batch of eight that fails late, when batches of two are known to be too large already."""
+    batcher = Batcher(SmallEngine(room=1), 8)
+    assert submit(batcher, range(8)) == [2 * number for number in range(8)]
+    batch = [({"x": np.zeros(2, np.float32)}, lambda _: None)] * 8
+    batcher._halve(batch, OutOfMemoryError("full"))
+    assert submit(batcher, range(2)) == [0, 2]
+    assert batcher._batch_size == 1

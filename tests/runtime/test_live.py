@@ -231,6 +231,30 @@ def test_wrong_options_of_a_source(arguments: list[str], complaint: str, environ
     assert "Traceback" not in done.stderr
 
 
+def test_a_killed_call_leaves_every_row_that_was_final(
+    playing: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    target = tmp_path / "live.csv"
+    with subprocess.Popen(
+        [*COMMAND, playing, "--out", str(target)], stderr=subprocess.DEVNULL, env=environment
+    ) as process:
+        for _ in range(600):
+            if target.exists() and len(target.read_text().splitlines()) > ROWS:
+                break
+            time.sleep(0.1)
+        process.kill()
+    header, *rows = target.read_text().splitlines()
+    assert len(rows) >= ROWS
+    assert {row.count(",") for row in rows} == {header.count(",")}
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_stream_has_a_call_of_its_own(environment: dict[str, str]) -> None:
+    done = run(["rtsp://me:secret@camera/1", "/dev/video987", "--out-dir", "results"], environment)
+    assert done.returncode == 2
+    assert "rtsp://***@camera/1 has no end" in done.stderr
+
+
 def test_a_stream_can_not_be_annotated(environment: dict[str, str], tmp_path: Path) -> None:
     done = run(["tcp://127.0.0.1:9", "--out", str(tmp_path / "a.mp4")], environment)
     assert done.returncode == 1

@@ -27,7 +27,7 @@ OPTIONS = Options(backend="onnxruntime", faces="off")
 
 @pytest.fixture
 def cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "_cores", lambda: 8)
+    monkeypatch.setattr(parallel, "usable_cores", lambda: 8)
 
 
 @pytest.mark.usefixtures("cores")
@@ -46,7 +46,7 @@ class TestShares:
     ("inputs", "out_dir", "part"),
     [
         (["a.mp4", "b.mp4"], None, "--out-dir"),
-        (["a.mp4", "rtsp://me:secret@camera"], "out", r"\*\*\*@camera"),
+        (["a.mp4", "http://me:secret@camera"], "out", r"\*\*\*@camera"),
     ],
 )
 def test_what_processes_cannot_share_is_refused(inputs: list[str], out_dir: str | None, part: str) -> None:

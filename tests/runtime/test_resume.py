@@ -89,6 +89,21 @@ def test_an_input_that_changed_while_it_was_read_is_not_noted(jobs: list[Job]) -
     assert left(jobs) == ["a.mp4"]
 
 
+def test_only_what_may_be_done_is_read_before_the_work(
+    jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note(jobs[:1])
+    read: list[str] = []
+
+    def noting(path: Path) -> str:
+        read.append(path.name)
+        return fingerprint(path)
+
+    monkeypatch.setattr("emorec_rt.resume.fingerprint", noting)
+    assert left(jobs) == ["b.mp4"]
+    assert "b.mp4" not in read
+
+
 def test_a_line_that_was_cut_off_counts_for_nothing(jobs: list[Job], tmp_path: Path) -> None:
     note(jobs[:1])
     journal = tmp_path / "out" / JOURNAL_NAME

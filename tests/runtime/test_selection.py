@@ -46,6 +46,19 @@ class TestPatterns:
         assert [source for source, _ in selected("*")[0]] == ["[x].mp4", "a.mp4", "b.mp4"]
         assert selected("r*.264")[0] == [("raw.264", "raw.264")]
 
+    def test_a_folder_has_media_and_folders_of_pictures(self, tree: Path) -> None:
+        for name in (
+            "all/clip_1/00001.jpg",
+            "all/clip_1/00002.jpg",
+            "all/._a.mp4",
+            "all/.b.mp4",
+            "all/a.OGV",
+        ):
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / name).touch()
+        assert selected("all")[0] == [("all/a.OGV", "a.OGV"), ("all/clip_1", "clip_1")]
+        assert selected("all/*")[0] == selected("all")[0]
+
     def test_what_exists_is_no_pattern(self) -> None:
         assert selected("[x].mp4")[0] == [("[x].mp4", "[x].mp4")]
 

@@ -15,7 +15,7 @@ import click
     "--precision", type=click.Choice(["fp32", "fp16", "int8", "int8-fp16", "fp8"]), help="Variant to run."
 )
 @click.option("--threads", type=click.IntRange(1, 1024), help="Inference threads.")
-@click.option("--batch-size", type=click.IntRange(1, 1024), default=16, show_default=True)
+@click.option("--batch-size", type=click.IntRange(1, 1024), help="Frames in a batch.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def bench(
     video: Path,
@@ -23,7 +23,7 @@ def bench(
     backend: str,
     precision: str | None,
     threads: int | None,
-    batch_size: int,
+    batch_size: int | None,
     as_json: bool,
 ) -> None:
     """Time decoding, faces, each engine and writing on VIDEO, then the whole chain."""

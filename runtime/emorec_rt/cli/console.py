@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+import sys
+from typing import Any, Final
 
 import click
+
+_ERASE_LINE: Final = "\r\x1b[2K"
 
 
 class FiniteRange(click.FloatRange):
@@ -20,8 +23,8 @@ class FiniteRange(click.FloatRange):
 
 
 def say(line: str) -> None:
-    """Print a line on standard error."""
-    click.echo(line, err=True)
+    """Print a line on standard error; a progress bar that stands there gives way to it."""
+    click.echo(f"{_ERASE_LINE if sys.stderr.isatty() else ''}{line}", err=True)
 
 
 def silent(_: str) -> None:

@@ -83,7 +83,9 @@ EXIT_READER_GONE = 128 + 13
     "--threads", type=click.IntRange(1, 1024), help="Inference threads.  [default: one for each core]"
 )
 @click.option(
-    "--batch-size", type=click.IntRange(1, 1024), default=16, show_default=True, help="Frames in a batch."
+    "--batch-size",
+    type=click.IntRange(1, 1024),
+    help="Frames in a batch.  [default: 16 on CPUs, more on GPUs; what a TensorRT plan was tuned for]",
 )
 @folder_options
 @source_options
@@ -100,7 +102,7 @@ def run(
     backend: str,
     precision: str | None,
     threads: int | None,
-    batch_size: int,
+    batch_size: int | None,
     quiet: bool,
     lists: tuple[Path, ...],
     resume: bool,

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from emorec_rt.cores import usable_cores
 from emorec_rt.engines.base import Tensors, check_feeds, cpu_lanes, engine_error
 from emorec_rt.errors import BackendUnavailableError, BundleError
 from emorec_rt.manifest import TensorSpec
@@ -55,7 +56,7 @@ class OrtEngine:
         self._path = Path(path)
         self._errors = error_classes()
         self._output_names = [spec.name for spec in outputs]
-        threads = threads or len(os.sched_getaffinity(0))
+        threads = threads or usable_cores()
         self.lanes = cpu_lanes(threads)
         self._session = open_session(self._path, inputs, outputs, threads=threads // self.lanes)
 
@@ -115,7 +116,7 @@ def session_options(threads: int | None = None) -> Any:
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     # An explicit number keeps ONNX Runtime from pinning its threads, which fails in many containers.
-    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    options.intra_op_num_threads = threads or usable_cores()
     options.inter_op_num_threads = 1
     # Idle threads sleep: decoding and the other engines need the cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

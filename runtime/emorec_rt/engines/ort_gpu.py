@@ -28,6 +28,9 @@ from emorec_rt.manifest import Graph, TensorSpec
 KEPT_BINDINGS: Final = 4
 """Batch sizes that keep their buffers on the GPU; captured ones always do, a graph freezes addresses."""
 
+GPU_BATCH: Final = 64
+"""Frames in a batch: keeps a large GPU busier than 16 do. A guess: it has not been measured."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -58,6 +61,7 @@ class OrtGpuEngine:
     ) -> None:
         self.inputs = inputs
         self.outputs = outputs
+        self.best_batch = GPU_BATCH
         self._path = path
         self._errors = error_classes()
         self._session, self._accelerator = self._open(accelerator, threads)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
 from queue import SimpleQueue
@@ -11,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from emorec_rt.cores import usable_cores
 from emorec_rt.engines.base import Tensors, check_feeds, cpu_lanes, engine_error
 from emorec_rt.errors import BackendUnavailableError, BundleError, EngineError
 from emorec_rt.manifest import TensorSpec
@@ -55,7 +55,7 @@ class OpenVinoEngine:
     ) -> None:
         self.inputs = inputs
         self.outputs = outputs
-        threads = threads or len(os.sched_getaffinity(0))
+        threads = threads or usable_cores()
         self.lanes = cpu_lanes(threads)
         model = _compile(path, threads, self.lanes)
         _check(path, inputs, model.inputs)

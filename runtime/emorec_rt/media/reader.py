@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import av.error
 from av.container import InputContainer
 from av.packet import Packet
 
+from emorec_rt.cores import usable_cores
 from emorec_rt.errors import UsageError
 from emorec_rt.media.container import open_container
 from emorec_rt.media.decoders import TrackDecoders, open_decoders
@@ -54,7 +54,7 @@ def open_media(
     path = Path(path)
     container = open_container(path, limits)
     try:
-        threads = threads or min(os.cpu_count() or 1, MAX_THREADS)
+        threads = threads or min(usable_cores(), MAX_THREADS)
         decoders, warnings = open_decoders(
             container, str(path), limits, frames=frames, sound=sound, threads=threads
         )

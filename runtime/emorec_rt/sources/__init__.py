@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from emorec_rt.sources.addresses import STDIN, is_address, masked, output_stem
+from emorec_rt.sources.addresses import STDIN, is_address, is_endless, masked, output_stem
 from emorec_rt.sources.base import Source, SourceOptions
 from emorec_rt.sources.opening import open_source
 from emorec_rt.sources.pictures import is_picture_folder
@@ -15,6 +15,7 @@ __all__ = [
     "Source",
     "SourceOptions",
     "is_address",
+    "is_endless",
     "is_picture_folder",
     "masked",
     "open_source",

@@ -18,6 +18,7 @@ _GSTREAMER: Final = re.compile(r"gst:|csi://")
 _INNER_ADDRESS: Final = re.compile(r"\b(rtspt?|rtsps|https?|rtmps?|srt|udp|tcp|rtp):/(?!/)")
 _CAMERA: Final = re.compile(r"/dev/video\d+")
 _LONGEST_STEM: Final = 80
+_ENDLESS: Final = frozenset({"csi", "rtsp", "rtsps", "srt", "tcp", "udp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,11 @@ def is_camera(address: str | Path) -> bool:
 def is_address(address: str | Path) -> bool:
     """Whether it means something else than a file or folder: a stream, a camera, standard input."""
     return str(address) == STDIN or is_camera(address) or scheme(address) is not None
+
+
+def is_endless(address: str | Path) -> bool:
+    """Whether it has no end of its own, as far as the address tells: a camera, a stream."""
+    return is_camera(address) or scheme(address) in _ENDLESS
 
 
 def masked(address: str | Path) -> str:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
+from emorec_rt.cores import usable_cores
 from emorec_rt.errors import MediaError
 from emorec_rt.media import open_media
 from emorec_rt.media.reader import MAX_THREADS
@@ -195,7 +196,7 @@ def _live(address: str, connect: Connect, options: SourceOptions) -> Source:
 
 
 def _file_threads(options: SourceOptions) -> int:
-    return options.threads or min(os.cpu_count() or 1, MAX_THREADS)
+    return options.threads or min(usable_cores(), MAX_THREADS)
 
 
 def _opened(address: str, open_transport: Callable[[], TransportT]) -> TransportT:

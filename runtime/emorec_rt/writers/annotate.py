@@ -65,6 +65,9 @@ class AnnotatedWriter:
         self._file = WholeFile(target.path)
         self._rows = RowSpool(target.labels)
 
+    def go_live(self) -> None:
+        """Nothing to show before the end."""
+
     def write(self, prediction: Prediction) -> None:
         """Keep the next row."""
         self._rows.append(prediction)

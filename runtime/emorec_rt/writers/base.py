@@ -28,6 +28,10 @@ class Writer(Protocol):
     Each method may raise ``OutputError``; after that, ``discard`` is called.
     """
 
+    def go_live(self) -> None:
+        """The source has no end of its own: let rows be seen as they come, where the format can."""
+        ...
+
     def write(self, prediction: Prediction) -> None:
         """Take the next row."""
         ...
@@ -103,6 +107,7 @@ class WholeFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._shown = False
         with _explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             _refuse_non_files(path)
@@ -115,19 +120,29 @@ class WholeFile:
         """Append text (as UTF-8) or bytes."""
         with _explained(self.path):
             self._file.write(data.encode("utf-8", "replace") if isinstance(data, str) else data)
+            if self._shown:
+                self._file.flush()
+
+    def show(self) -> None:
+        """Make the file appear now, and whatever is written from now on at once; ``discard`` leaves it."""
+        with _explained(self.path):
+            self._file.flush()
+            self.part.replace(self.path)
+        self._shown = True
 
     def commit(self) -> None:
         """Make the file appear."""
         try:
             with _explained(self.path):
                 self._file.close()
-                self.part.replace(self.path)
+                if not self._shown:
+                    self.part.replace(self.path)
         except OutputError:
             self.discard()
             raise
 
     def discard(self) -> None:
-        """Leave nothing."""
+        """Leave nothing, but what was shown."""
         with contextlib.suppress(OSError):  # the disk is full, and what was buffered is unwanted
             self._file.close()
         with contextlib.suppress(OSError):

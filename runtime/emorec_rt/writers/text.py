@@ -20,6 +20,7 @@ class ReaderGoneError(OutputError):
 
 class _Sink(Protocol):
     def write(self, data: str) -> None: ...
+    def show(self) -> None: ...
     def commit(self) -> None: ...
     def discard(self) -> None: ...
 
@@ -46,6 +47,9 @@ class Stdout:
             _silence()
             raise OutputError("standard output", f"can't be written ({error.strerror})") from error
 
+    def show(self) -> None:
+        """Nothing to do: it is seen at once."""
+
     def commit(self) -> None:
         """Nothing to do: everything has been flushed."""
 
@@ -64,7 +68,11 @@ class TextWriter:
     def __init__(self, format_: Format, sink: _Sink) -> None:
         self._format = format_
         self._sink = sink
-        self._begun = False
+        self._begun = self._live = False
+
+    def go_live(self) -> None:
+        """Show the file from its first row on, each row as it comes."""
+        self._live = True
 
     def write(self, prediction: Prediction) -> None:
         """Take the next row."""
@@ -78,7 +86,7 @@ class TextWriter:
         self._sink.commit()
 
     def discard(self) -> None:
-        """Leave nothing."""
+        """Leave nothing, but the rows of a live source."""
         self._sink.discard()
 
     def _begin(self) -> None:
@@ -86,6 +94,8 @@ class TextWriter:
         if not self._begun:
             self._begun = True
             self._sink.write(self._format.header())
+            if self._live:
+                self._sink.show()
 
 
 def text_writer(make_format: Callable[[Target], Format]) -> Callable[[Target], TextWriter]:

@@ -33,6 +33,9 @@ class TimelineWriter:
         self._extent = Extent()
         self._start_seconds = start_seconds(target.source)
 
+    def go_live(self) -> None:
+        """Nothing to show before the end."""
+
     def write(self, prediction: Prediction) -> None:
         """Keep the next row."""
         self._extent.add(prediction.time_seconds)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from emorec_rt.errors import MediaError
+from emorec_rt.errors import EngineError, MediaError
 from emorec_rt.inputs import Job, plan
 from emorec_rt.recognizer import Done, Event, Failed, Row, Started
 from emorec_rt.session import BAR_STEPS, Session
@@ -130,6 +130,83 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, clip) -> None:
     with pytest.raises(KeyboardInterrupt):
         made.run()
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+class Failing(Scripted):
+    """Its engines fail at ``broken`` inputs."""
+
+    reloads = 0
+
+    def run(self, sources: Iterable[str | Path]) -> Iterator[Event]:
+        for source in map(Path, sources):
+            yield Started(source, 1.0)
+            if source.name in self.broken:
+                raise EngineError("the library failed")
+            yield Done(source, 0, ())
+
+    def reload(self) -> None:
+        self.reloads += 1
+
+
+def test_engines_that_fail_cost_what_was_under_way(tmp_path: Path) -> None:
+    said: list[str] = []
+    jobs = plan([Path(f"{name}.mp4") for name in "abcd"], [], tmp_path, ["csv"])
+    scripted = Failing(broken=("b.mp4", "d.mp4"))
+    account = Session(scripted, jobs, complain=said.append).run()  # type: ignore[arg-type]
+    assert [(str(outcome.source), outcome.status) for outcome in account.outcomes] == [
+        ("a.mp4", "done"),
+        ("b.mp4", "failed"),
+        ("c.mp4", "done"),
+        ("d.mp4", "failed"),
+    ]
+    assert scripted.reloads == 1  # nothing is left after the last one
+    assert said == [f"error: {name}.mp4: not finished, the library failed" for name in "bd"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "c.csv"]
+
+
+class TestStopped:
+    """By a signal that was meant for a live source."""
+
+    class Stopping(Scripted):
+        """What the recogniser gives if it is stopped in the first of several files."""
+
+        def run(self, sources: Iterable[str | Path]) -> Iterator[Event]:
+            source = Path(next(iter(sources)))
+            yield Started(source, 1.0)
+            yield Row(source, rows(self.times)[0])
+            yield Failed(source, MediaError(source, "stopped before its end"))
+
+    def test_what_was_not_read_to_its_end_is_not_done(self, tmp_path: Path) -> None:
+        jobs = plan([Path("a.mp4"), Path("b.mp4"), Path("c.mp4")], [], tmp_path, ["csv"])
+        settled: list[tuple[str, str]] = []
+        made = Session(
+            self.Stopping(),  # type: ignore[arg-type]
+            jobs,
+            complain=lambda _: None,
+            settled=lambda job, outcome: settled.append((job.source.name, outcome.status)),
+        )
+        account = made.run()
+        assert settled == [("a.mp4", "failed"), ("b.mp4", "failed"), ("c.mp4", "failed")]
+        assert (account.done, account.failed) == (0, 3)
+        assert [outcome.cause for outcome in account.outcomes[1:]] == ["not begun: the call was stopped"] * 2
+        assert account.summary().startswith("0 of 3 inputs done, 3 failed")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_rows_of_a_live_source_stay(self, tmp_path: Path) -> None:
+        class Lost(Scripted):
+            def run(self, sources: Iterable[str | Path]) -> Iterator[Event]:
+                source = Path(next(iter(sources)))
+                yield Started(source, None, live=True)
+                for row in rows(self.times):
+                    yield Row(source, row)
+                    shown = (tmp_path / "a.csv").read_text()
+                    assert len(shown.splitlines()) == 2 + row.index
+                yield Failed(source, MediaError(source, "the camera is gone"))
+
+        jobs = plan([Path("a.mp4")], [tmp_path / "a.csv", tmp_path / "a.svg"], None, [])
+        account = Session(Lost(), jobs, complain=lambda _: None).run()  # type: ignore[arg-type]
+        assert account.failed == 1
+        assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
 
 
 SCRIPTED = """

@@ -47,6 +47,7 @@ class TensorRTEngine:
 
     Attributes:
         max_batch: Items that the plan takes at once; longer batches are run in pieces.
+        best_batch: Items that it was tuned for.
         takes_device_arrays: Inputs may be ``DeviceBatch``: they are copied within the GPU.
 
     Raises:
@@ -73,7 +74,7 @@ class TensorRTEngine:
         self._log = shared_log()
         self._runtime, self._engine = _deserialize(trt, self._log, plan, host_code=host_code)
         _check_tensors(trt, plan, self._engine, inputs, outputs)
-        self.max_batch = _max_batch(self._engine, inputs)
+        self.best_batch, self.max_batch = _batches(self._engine, inputs)
         self._stream = Stream()
         self._buffers = self._reserve(device)
         self._plain = self._execution()
@@ -190,7 +191,8 @@ def _show(kind: str, name: str, dtype: str, shape: tuple[int, ...]) -> str:
     return f"{kind} {name} {dtype}{list(shape)}"
 
 
-def _max_batch(engine: ICudaEngine, inputs: tuple[TensorSpec, ...]) -> int:
-    """Largest batch of the plan's first (and only) profile."""
-    largest = [tuple(engine.get_tensor_profile_shape(spec.name, 0)[2]) for spec in inputs]
-    return min(int(shape[0]) for shape in largest)
+def _batches(engine: ICudaEngine, inputs: tuple[TensorSpec, ...]) -> tuple[int, int]:
+    """Best and largest batch of the plan's first (and only) profile."""
+    profiles = [engine.get_tensor_profile_shape(spec.name, 0) for spec in inputs]
+    best, largest = (min(int(profile[k][0]) for profile in profiles) for k in (1, 2))
+    return best, largest
