@@ -76,10 +76,11 @@ def _libraries() -> Iterator[Finding]:
 
 
 def _backends() -> Iterator[Finding]:
-    yield _package("backend onnxruntime", "onnxruntime", "pip install 'emorec[cpu]'", required=True)
-    yield _package("backend openvino", "openvino", "pip install 'emorec[openvino]'")
     from emorec_rt.engines import BACKENDS
 
+    others = any(own.automatic and own.unavailable() is None for own in BACKENDS.values())
+    yield _package("backend onnxruntime", "onnxruntime", "pip install 'emorec[cpu]'", required=not others)
+    yield _package("backend openvino", "openvino", "pip install 'emorec[openvino]'")
     for name in ("tensorrt", "onnxruntime-cuda", "onnxruntime-tensorrt", "torch-tensorrt"):
         reason = BACKENDS[name].unavailable()
         state: State = "optional" if reason else "ok"

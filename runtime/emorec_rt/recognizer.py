@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emorec_rt.batching import Batcher, Item
 from emorec_rt.bundle import Bundle
@@ -28,6 +29,9 @@ from emorec_rt.sources import Source, SourceOptions, open_source
 from emorec_rt.window import CroppedFrame, Window
 from emorec_rt.window_builder import WindowBuilder
 from emorec_rt.windows import BatchCropper
+
+if TYPE_CHECKING:
+    from emorec_rt.engines.tensorrt.progress import Progress
 
 AUDIO_BATCH = 1
 FUSION_BATCH = 4
@@ -118,6 +122,7 @@ class Recognizer:
     Args:
         bundle: An opened bundle.
         options: How to run it.
+        progress: Told the steps where a graph has to be built for this machine first.
 
     Attributes:
         receiving: Whether an input has been opened; before, ``stop`` would wait for the first one.
@@ -126,13 +131,15 @@ class Recognizer:
         EmorecError: A graph can't be loaded.
     """
 
-    def __init__(self, bundle: Bundle, options: Options = Options()) -> None:
+    def __init__(
+        self, bundle: Bundle, options: Options = Options(), progress: Progress | None = None
+    ) -> None:
         self.bundle = bundle
         self.options = options
         self._detector = None if options.faces == "off" else FaceDetector(options.face_model)
         self._stopping = False
         self.receiving = False
-        self._load(options.backend)
+        self._load(options.backend, progress)
 
     def reload(self) -> None:
         """Replace the engines, after one has failed: what was under way is lost.
@@ -144,10 +151,14 @@ class Recognizer:
         del self._vision, self._audio, self._fusion, self._engines
         self._load(self.backend)
 
-    def _load(self, backend: str) -> None:
+    def _load(self, backend: str, progress: Progress | None = None) -> None:
         options = self.options
         self.backend, self._engines = open_engines(
-            self.bundle, backend=backend, precision=options.precision, threads=options.threads
+            self.bundle,
+            backend=backend,
+            precision=options.precision,
+            threads=options.threads,
+            progress=progress,
         )
         vision = self._engines["vision"]
         self._vision = Batcher(vision, options.batch_size or best_batch_of(vision))

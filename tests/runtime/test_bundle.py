@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from emorec_rt.bundle import DEMO_FOLDER, open_bundle
+from emorec_rt.cli import cli
+from emorec_rt.cli.info import parity_lines
 from emorec_rt.errors import BundleError, UsageError
 from emorec_rt.manifest import FILE_NAME, MAX_BYTES
 
@@ -146,3 +150,16 @@ def test_no_folder_at_all(folder: str) -> None:
 def test_a_variant_that_is_not_there(bundle: Path) -> None:
     with pytest.raises(UsageError, match="no fp8 variant, only"):
         open_bundle(bundle).graph_file("vision", "fp8")
+
+
+def test_info_shows_what_the_build_measured() -> None:
+    done = CliRunner().invoke(cli, ["info"])
+    assert done.exit_code == 0
+    assert re.search(r"^parity   int8 +labels as in PyTorch \d+\.\d\d%, macro F1 0\.\d{4}", done.output, re.M)
+
+
+@pytest.mark.parametrize(
+    "parity", [{}, {"variants": []}, {"variants": {"int8": {"chain": {"macro_f1": "?"}}}}]
+)
+def test_a_parity_of_another_form_is_left_out(parity: dict[str, Any]) -> None:
+    assert parity_lines(parity) == []

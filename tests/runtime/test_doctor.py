@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from emorec_rt.cli import cli
+from emorec_rt.doctor import _backends as examine_backends
 from emorec_rt.doctor import examine
 from emorec_rt.engines import BACKENDS
 
@@ -34,3 +35,24 @@ def test_what_is_missing_has_a_line_and_a_fix(monkeypatch: pytest.MonkeyPatch) -
         lines[place + 1].strip() == "add it with: pip uninstall -y onnxruntime && pip install 'emorec[cuda]'"
     )
     assert any(line.split() == ["ok", "backend", "torch-tensorrt"] for line in lines)
+
+
+def test_one_backend_for_cpus_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without(*modules: str) -> dict[str, str]:
+        absent = {f"backend {name}" for name in modules}
+        monkeypatch.setattr(
+            "emorec_rt.doctor.importlib.util.find_spec",
+            lambda name: None if f"backend {name}" in absent else object(),
+        )
+        for name in BACKENDS:
+            there = f"backend {name}" not in absent and name in ("onnxruntime", "openvino")
+            known = replace(BACKENDS[name], unavailable=lambda there=there: None if there else "absent")
+            monkeypatch.setitem(BACKENDS, name, known)
+        found = {finding.name: finding for finding in examine_backends()}
+        return {name: finding.state for name, finding in found.items() if name in absent}
+
+    assert without("onnxruntime") == {"backend onnxruntime": "optional"}
+    assert without("onnxruntime", "openvino") == {
+        "backend onnxruntime": "missing",
+        "backend openvino": "optional",
+    }

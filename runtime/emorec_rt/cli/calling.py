@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from emorec_rt.cli.building import BuildProgress
 from emorec_rt.cli.console import say
 
 if TYPE_CHECKING:
@@ -108,7 +109,11 @@ class Call:
         from emorec_rt.session import Session
         from emorec_rt.sources import is_address
 
-        recognizer = Recognizer(open_bundle(self.bundle), self.options)
+        building = BuildProgress()
+        recognizer = Recognizer(
+            open_bundle(self.bundle), self.options, progress=building if self.note is say else None
+        )
+        building.close()
         self._say_backend(recognizer.backend)
         if any(is_address(job.source) for job in left):
             _stop_on_signal(recognizer)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,6 +32,23 @@ def info(bundle: Path | None) -> None:
     click.echo(f"runs     {manifest.precision} unless asked otherwise")
     for graph in GRAPH_NAMES:
         for precision, variant in manifest.graphs[graph].variants.items():
-            path = opened.graph_file(graph, precision)
+            path = opened.graph_file(graph, precision)  # its hash is checked
             size = f"{variant.size_bytes / 2**20:.2f} MiB"
             click.echo(f"graph    {graph:7} {precision:9} {size:>11}  {path.name}  hash ok")
+    for line in parity_lines(manifest.parity):
+        click.echo(line)
+
+
+def parity_lines(parity: Mapping[str, Any]) -> list[str]:
+    """What the build measured on whole clips, a line a variant; none where the report has another form."""
+    lines = []
+    try:
+        for precision, variant in parity["variants"].items():
+            chain = variant["chain"]
+            lines.append(
+                f"parity   {precision:9} labels as in PyTorch {chain['label_agreement']:.2%}, "
+                f"macro F1 {chain['macro_f1']:.4f} ({chain['macro_f1_change']:+.4f})"
+            )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return []
+    return lines

@@ -6,6 +6,7 @@ import heapq
 import logging
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -67,9 +68,16 @@ def open_dali(
         media.close()
         raise
     if refusal is not None:
+        _tell(refusal)
         _logger.info("%s: PyAV decodes it: %s", path, refusal)
         return media
     return DaliReader(path, pipeline, media, verdict.times_seconds, device, limits)
+
+
+@cache
+def _tell(refusal: str) -> None:
+    """Once for each reason: who asked for DALI wants to know why it isn't faster."""
+    _logger.warning("PyAV decodes in DALI's place: %s", refusal)
 
 
 class DaliReader:

@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from emorec_rt.bundle import Bundle
 from emorec_rt.engines.base import Engine
 from emorec_rt.errors import BackendUnavailableError, BundleError, EngineError, NoGpuError, UsageError
 from emorec_rt.manifest import GRAPH_NAMES, Graph, GraphName, Precision
+
+if TYPE_CHECKING:
+    from emorec_rt.engines.tensorrt.progress import Progress
 
 AUTO: Final = "auto"
 _logger = logging.getLogger(__name__)
@@ -28,16 +31,18 @@ class Backend:
     """How to open a graph with one library.
 
     Attributes:
-        open: Loads a graph: file, its manifest entry, threads.
+        open: Loads a graph: file, its manifest entry, threads; and ``progress``, if it ``builds``.
         unavailable: Why it can't run on this machine, in one line; ``None`` when it can. Quick where it
             can't: nothing large is loaded before the driver has been asked for a GPU.
         automatic: Whether ``auto`` may choose it.
+        builds: Whether loading a graph for the first time may take minutes.
         precision: The variant that it runs where nobody asks for one.
     """
 
-    open: Callable[[Path, Graph, int | None], Engine]
+    open: Callable[..., Engine]
     unavailable: Callable[[], str | None]
     automatic: bool = True
+    builds: bool = False
     precision: Callable[[Bundle], Precision] = _bundles_own
 
 
@@ -53,10 +58,15 @@ def _openvino(path: Path, graph: Graph, threads: int | None) -> Engine:
     return OpenVinoEngine(path, graph.inputs, graph.outputs, threads=threads)
 
 
-def _tensorrt(path: Path, graph: Graph, threads: int | None) -> Engine:  # noqa: ARG001 - no CPU threads
+def _tensorrt(
+    path: Path,
+    graph: Graph,
+    threads: int | None,  # noqa: ARG001 - no CPU threads
+    progress: Progress | None = None,
+) -> Engine:
     from emorec_rt.engines.tensorrt import open_tensorrt
 
-    return open_tensorrt(path, graph)
+    return open_tensorrt(path, graph, progress=progress)
 
 
 def _torch_tensorrt(path: Path, graph: Graph, threads: int | None) -> Engine:  # noqa: ARG001
@@ -117,7 +127,7 @@ def _not_installed(module: str, extra: str) -> str | None:
 
 
 BACKENDS: Final[dict[str, Backend]] = {
-    "tensorrt": Backend(_tensorrt, _tensorrt_unavailable, precision=_tensorrt_precision),
+    "tensorrt": Backend(_tensorrt, _tensorrt_unavailable, builds=True, precision=_tensorrt_precision),
     # By name only: it needs programs that were compiled on this machine, and torch.
     "torch-tensorrt": Backend(_torch_tensorrt, _torch_tensorrt_unavailable, automatic=False),
     # By name only: it builds for minutes, and nothing compares what it has built.
@@ -194,11 +204,13 @@ def open_engines(
     backend: str = AUTO,
     precision: Precision | None = None,
     threads: int | None = None,
+    progress: Progress | None = None,
 ) -> tuple[str, dict[GraphName, Engine]]:
     """Load several graphs of a bundle in one backend.
 
     ``auto`` takes the fastest backend that works here and loads all of them; what it passes over for an
-    error, a line in the log tells. Arguments are those of ``open_engine``.
+    error, a line in the log tells. Arguments are those of ``open_engine``; ``progress`` is told the steps
+    where a plan is built first.
 
     Returns:
         The backend's name, and the engines.
@@ -213,9 +225,11 @@ def open_engines(
             _logger.warning("%s instead, because: %s", candidate, reason)
         wanted = precision or default_precision(bundle, candidate)
         paths = {name: bundle.graph_file(name, wanted) for name in names}
+        chosen = BACKENDS[candidate]
+        told = {"progress": progress} if chosen.builds else {}
         try:
             return candidate, {
-                name: BACKENDS[candidate].open(path, bundle.manifest.graphs[name], threads)
+                name: chosen.open(path, bundle.manifest.graphs[name], threads, **told)
                 for name, path in paths.items()
             }
         except (BundleError, EngineError, BackendUnavailableError) as error:

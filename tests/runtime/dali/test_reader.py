@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from emorec_rt.dali import reader as reader_module
-from emorec_rt.dali.library import import_dali
+from emorec_rt.dali.library import dali_device, import_dali
 from emorec_rt.dali.pipelines import ReaderPipeline, reason_of
-from emorec_rt.dali.reader import DaliReader, open_dali
+from emorec_rt.dali.reader import DaliReader, _tell, open_dali
 from emorec_rt.dali.suits import judge
 from emorec_rt.errors import DecoderUnavailableError, MediaError
 from emorec_rt.media import Frame, MediaItem, MediaLimits, MediaReader, Samples, open_media
@@ -62,9 +62,15 @@ def test_a_clip_without_sound(make_clip: Make) -> None:
 
 
 @pytest.mark.usefixtures("dali")
-def test_what_dali_cannot_decode_is_read_by_pyav(make_clip: Make) -> None:
+def test_what_dali_cannot_decode_is_read_by_pyav(make_clip: Make, caplog: pytest.LogCaptureFixture) -> None:
     path = make_clip("a.mp4", "mpeg4", sound="aac")
     options = SourceOptions(decoder="dali")
+    _tell.cache_clear()
+    for _ in range(2):
+        open_source(path, options).close()
+    assert [record.message for record in caplog.records] == [
+        f"PyAV decodes in DALI's place: DALI has no mpeg4 decoder for a {dali_device().upper()}"
+    ]
     with open_source(path, options) as source, open_media(path) as reference:
         assert isinstance(source, MediaReader)
         assert [item.pts_seconds for item in source] == [item.pts_seconds for item in reference]

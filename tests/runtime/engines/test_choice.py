@@ -92,3 +92,16 @@ def test_every_backend_answers_without_a_gpu(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_recogniser_says_what_runs() -> None:
     assert Recognizer(open_bundle(), Options(backend="onnxruntime", threads=1)).backend == "onnxruntime"
+
+
+def test_who_builds_is_told_of_the_progress(table: dict[str, Backend], bundle: Bundle) -> None:
+    told: list[str] = []
+
+    def builds(path: Path, graph: Any, threads: int | None, progress: Any) -> Any:
+        progress(path.name, 1, 1)
+        return "built"
+
+    table["fast"] = Backend(builds, lambda: None, builds=True)
+    _, made = open_engines(bundle, progress=lambda phase, done, steps: told.append(phase) is None)
+    assert set(made.values()) == {"built"}
+    assert len(told) == len(GRAPH_NAMES)
