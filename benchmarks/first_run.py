@@ -78,38 +78,47 @@ def transcript() -> str:
     return "\n".join([done.stderr.strip(), "$ head -4 preds.txt", *head])
 
 
-def repeat_clip(source: Path, target: Path, times: int) -> float:
-    """Copy a clip's packets ``times`` times, one after the other; return the new length in seconds."""
+def repeat_clip(source: Path, target: Path, times: int, fps: int | None = None) -> float:
+    """Copy a clip's packets ``times`` times, one after the other; return the new length in seconds.
+
+    With ``fps`` the picture plays at that rate, and the sound of a turn ends with it.
+    """
     with av.open(str(source)) as reader, av.open(str(target), "w") as writer:
-        length = _span(reader)
+        rate = reader.streams.video[0].average_rate
+        pace = Fraction(1) if fps is None or rate is None else rate / fps
+        length = _span(reader, None if fps is None else "video") * pace
         streams = {s.index: writer.add_stream_from_template(s) for s in reader.streams}
         for turn in range(times):
             reader.seek(0)
             for packet in reader.demux():
-                _mux_shifted(packet, turn * length, streams, writer)
+                if packet.dts is not None and packet.time_base is not None:
+                    own = pace if packet.stream.type == "video" else Fraction(1)
+                    if own != pace and (packet.dts + (packet.duration or 0)) * packet.time_base > length:
+                        continue
+                    _shift(packet, turn * length, own)
+                    packet.stream = streams[packet.stream.index]
+                    writer.mux(packet)
         return float(length * times)
 
 
-def _span(reader: InputContainer) -> Fraction:
-    """From the first decoding time of any stream to the end of the last packet: what a repetition takes."""
+def _span(reader: InputContainer, kind: str | None) -> Fraction:
+    """From the first decoding time of any stream of a kind to the end of its last packet."""
     starts, ends = [], []
     for packet in reader.demux():
-        if packet.dts is not None and packet.time_base is not None:
+        if packet.dts is not None and packet.time_base is not None and kind in (None, packet.stream.type):
             starts.append(packet.dts * packet.time_base)
             ends.append((packet.dts + (packet.duration or 0)) * packet.time_base)
     return max(ends) - min(starts)
 
 
-def _mux_shifted(
-    packet: Packet[Any], shift: Fraction, streams: dict[int, av.stream.Stream], writer: object
-) -> None:
-    if packet.dts is None or packet.time_base is None:
-        return
-    ticks = round(shift / packet.time_base)
-    packet.dts += ticks
-    packet.pts = None if packet.pts is None else packet.pts + ticks
-    packet.stream = streams[packet.stream.index]
-    writer.mux(packet)  # type: ignore[attr-defined]
+def _shift(packet: Packet[Any], seconds: Fraction, pace: Fraction) -> None:
+    """Move a packet in time, after stretching its times by ``pace``."""
+    assert packet.dts is not None  # noqa: S101 - the caller has looked
+    assert packet.time_base is not None  # noqa: S101
+    ticks = seconds / packet.time_base
+    packet.dts = round(packet.dts * pace + ticks)
+    packet.pts = None if packet.pts is None else round(packet.pts * pace + ticks)
+    packet.duration = round((packet.duration or 0) * pace)
 
 
 def measure(runs: int) -> list[Figure]:

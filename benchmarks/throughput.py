@@ -5,10 +5,11 @@
     python benchmarks/throughput.py --cache CACHE --quick        # small models, seconds instead of minutes
 
 A bundle with the reference preset's size and random weights is made once, in FP32 and INT8, into CACHE. The
-clip (any video with a face and sound) is repeated to about a minute. Every contender runs in a process of its
-own, one after the other, so that all ratios are of one run on one machine; those in PyTorch take the first
-``--eager-seconds`` alone, and are compared by seconds of media a second. The result goes to
-``benchmarks/results/throughput.json``; exit code 1 where a limit is missed (not with ``--quick``).
+clip (any video with a face and sound) is repeated to about a minute, its pictures played at 25 a second. Each
+contender runs in a process of its own, one after the other, so that all ratios are of one run on one machine;
+those in PyTorch take the first ``--eager-seconds`` alone, and are compared by seconds of media a second. The
+result goes to ``benchmarks/results/throughput.json``; exit code 1 where a limit is missed (not with
+``--quick``).
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ HERE: Final = Path(__file__).parent
 DEFAULT_CLIP: Final = Path("faces") / "pyfeat" / "WolfgangLanger_Pexels.mp4"
 """In the folder of real media: 640x360, 24 frames a second, 20 s, a face in every frame, silence
 for sound (which is as much work as speech)."""
+
+FPS: Final = 25
+"""At which its pictures are played."""
 
 BACKENDS: Final = ("tensorrt", "openvino", "onnxruntime")
 """Fastest first, as ``--backend auto`` chooses."""
@@ -127,14 +131,13 @@ def prepared(cache: Path, preset: str) -> Path:
     return folder
 
 
-def lengthened(clip: Path, target: Path, seconds: float) -> Path:
-    """The clip's packets, over and over, until it lasts ``seconds``."""
+def repeats(clip: Path, seconds: float) -> int:
+    """How often to play the clip until it lasts ``seconds``."""
     with av.open(str(clip)) as reader:
         length = (reader.duration or 0) / av.time_base
     if not length:
         raise click.ClickException(f"{clip}: tells no duration; take another clip")
-    repeat_clip(clip, target, math.ceil(seconds / length))
-    return target
+    return math.ceil(seconds / length)
 
 
 def default_clip() -> Path:
@@ -150,8 +153,10 @@ def measure(
 ) -> tuple[dict[str, Result], Result]:
     """All contenders, and the best one on ten times the length."""
     with tempfile.TemporaryDirectory() as scratch:
-        once = lengthened(clip, Path(scratch) / f"once{clip.suffix}", seconds)
-        ten_times = lengthened(clip, Path(scratch) / f"ten{clip.suffix}", 10 * seconds)
+        once, ten_times = (Path(scratch) / f"{name}{clip.suffix}" for name in ("once", "ten"))
+        times = repeats(clip, seconds)
+        repeat_clip(clip, once, times, FPS)
+        repeat_clip(clip, ten_times, 10 * times, FPS)
         results = {}
         for name in CONTENDERS:
             click.echo(f"{name} ...", err=True)
