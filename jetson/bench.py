@@ -21,10 +21,11 @@ import msgspec
 from emorec_jetson.measure import ModeResult, measure_modes, run_program
 from emorec_jetson.modes import mode_restored
 from emorec_jetson.report import to_json, to_table
-from emorec_rt.errors import EmorecError, OutputError, UsageError
+from emorec_rt.errors import EmorecError, UsageError
 from emorec_rt.jetson import nvpmodel
 from emorec_rt.jetson.module import Module, read_module
 from emorec_rt.jetson.nvpmodel import PowerMode
+from emorec_rt.writers.base import WholeFile
 
 
 def choose(modes: Sequence[PowerMode], names: Sequence[str]) -> list[PowerMode]:
@@ -48,8 +49,16 @@ def choose(modes: Sequence[PowerMode], names: Sequence[str]) -> list[PowerMode]:
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 @click.option("--mode", "names", multiple=True, help="Only this mode, by number or name; may be repeated.")
 @click.option("--out", type=click.Path(path_type=Path), help="JSON file to write.")
-@click.option("--settle-seconds", default=10.0, show_default=True, help="Wait after a change of mode.")
-@click.option("--interval-ms", default=200, show_default=True, help="Time between samples.")
+@click.option(
+    "--settle-seconds",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Wait after a change of mode.",
+)
+@click.option(
+    "--interval-ms", type=click.IntRange(min=1), default=200, show_default=True, help="Time between samples."
+)
 @click.option("--root", default="/", type=click.Path(path_type=Path), hidden=True)
 def cli(
     video: Path,
@@ -63,6 +72,7 @@ def cli(
     """Measure, print, save; exit with 1 where no mode could be measured."""
     module = read_module(root)
     modes = choose(nvpmodel.read_modes(root), names)
+    record = None if out is None else WholeFile(out)  # refused now rather than after all modes
     results: list[ModeResult] = []
     try:
         with mode_restored(say) as switch:
@@ -79,25 +89,24 @@ def cli(
             )
     finally:
         if results:  # also those before an interruption
-            show(module, video, results, out)
+            show(module, video, results, record)
+        elif record is not None:
+            record.discard()
     if all(result.skipped for result in results):
         raise SystemExit(1)
 
 
-def show(module: Module, video: Path, results: Sequence[ModeResult], out: Path | None) -> None:
+def show(module: Module, video: Path, results: Sequence[ModeResult], record: WholeFile | None) -> None:
     """Print the table and save the record.
 
     Raises:
         OutputError: It can't be written.
     """
     click.echo(to_table(results))
-    if out is None:
+    if record is None:
         return
-    record = msgspec.json.format(msgspec.json.encode(to_json(module, video, results)), indent=2)
-    try:
-        out.write_bytes(record + b"\n")
-    except OSError as error:
-        raise OutputError(out, f"can't be written ({error.strerror})") from error
+    record.write(msgspec.json.format(msgspec.json.encode(to_json(module, video, results)), indent=2) + b"\n")
+    record.commit()
 
 
 def say(line: str) -> None:

@@ -187,12 +187,28 @@ def test_without_rights_nothing_is_tried(jetson: Jetson, program: Install) -> No
     assert jetson.modes_set() == []
 
 
-def test_a_result_that_cannot_be_written_is_one_line(jetson: Jetson) -> None:
+def test_a_result_that_cannot_be_written_is_told_before_anything_is_measured(jetson: Jetson) -> None:
     done = jetson.bench("--mode", "1", "--out", str(jetson.video / "x.json"))
     assert done.returncode == 1
-    assert "x.json: can't be written" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert "1 25W" in done.stdout
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert jetson.modes_set() == []
+
+
+def test_a_run_without_results_leaves_the_earlier_record(jetson: Jetson, program: Install) -> None:
+    jetson.out.write_text("earlier", encoding="utf-8")
+    program("nvpmodel", "echo nothing")
+    assert jetson.bench("--mode", "1").returncode == 1
+    assert jetson.out.read_text(encoding="utf-8") == "earlier"
+    assert not list(jetson.out.parent.glob(".*.part"))
+
+
+@pytest.mark.parametrize("wrong", [("--settle-seconds", "-1"), ("--interval-ms", "0")])
+def test_times_that_make_no_sense_are_wrong_usage(jetson: Jetson, wrong: tuple[str, str]) -> None:
+    done = jetson.bench(*wrong)
+    assert done.returncode == 2
+    assert wrong[0] in done.stderr
+    assert jetson.modes_set() == []
 
 
 def test_without_tegrastats_the_error_names_it(jetson: Jetson, program: Install) -> None:
