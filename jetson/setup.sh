@@ -4,7 +4,8 @@
 #   jetson/setup.sh              looks, says what it will do, asks, does it
 #   jetson/setup.sh --dry-run    looks and says what it would do
 #   jetson/setup.sh --yes        doesn't ask
-#   jetson/setup.sh --camera video0    also installs a service for /dev/video0 that starts with the system
+#   jetson/setup.sh --camera video0    also installs a service for /dev/video0 that starts with the system;
+#                                      --camera csi0 for the CSI camera csi://0
 #
 # Run again at will: what is done is skipped. Exit code 0 done, 1 failed or not possible here, 2 wrong usage.
 #
@@ -29,7 +30,7 @@ packages=(
   gstreamer1.0-libav v4l-utils
 )
 
-usage() { sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+usage() { sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 
 fail() {
   printf 'error: %s\n' "$1" >&2
@@ -61,7 +62,7 @@ parse_arguments() {
       --dry-run) dry_run=true ;;
       --yes | -y) yes=true ;;
       --camera)
-        [[ "${2:-}" =~ ^video[0-9]+$ ]] || fail "--camera takes a name such as video0" 2
+        [[ "${2:-}" =~ ^(video|csi)[0-9]+$ ]] || fail "--camera takes a name such as video0 or csi0" 2
         camera="$2"
         shift
         ;;
@@ -182,16 +183,30 @@ install_environment() {
 
 # Copies a unit with the folders of this installation in it.
 install_unit() {
-  local name="$1" target="$2" text
-  text="$(sed -e "s|/opt/emorec|$prefix|g" -e "s|/var/lib/emorec|$state|g" "$source_folder/jetson/$name")"
-  if [[ -r "$target/$name" && "$(<"$target/$name")" == "$text" ]]; then
+  local name="$1" target="$2"
+  write_text "$target/$name" \
+    "$(sed -e "s|/opt/emorec|$prefix|g" -e "s|/var/lib/emorec|$state|g" "$source_folder/jetson/$name")"
+}
+
+write_text() {
+  local file="$1" text="$2"
+  if [[ -r "$file" && "$(<"$file")" == "$text" ]]; then
     return
   fi
   if "$dry_run"; then
-    say "would write: $target/$name"
+    say "would write: $file"
   else
-    printf '%s\n' "$text" | as_root tee "$target/$name" >/dev/null
+    printf '%s\n' "$text" | as_root tee "$file" >/dev/null
   fi
+}
+
+# A CSI camera is another source, and its daemon's socket lies in /tmp, which PrivateTmp hides.
+install_csi() {
+  local folder="$units/emorec-camera@$camera.service.d"
+  as_root mkdir -p "$folder"
+  write_text "$folder/csi.conf" "[Service]
+Environment=EMOREC_SOURCE=csi://${camera#csi}
+PrivateTmp=no"
 }
 
 install_camera() {
@@ -207,8 +222,11 @@ install_camera() {
   install_unit emorec-camera-health@.service "$units"
   install_unit emorec-camera-health@.timer "$units"
   install_unit emorec-camera.logrotate "$logrotate"
+  [[ "$camera" != csi* ]] || install_csi
   as_root systemctl daemon-reload
-  as_root systemctl enable --now "emorec-camera@$camera.service" "emorec-camera-health@$camera.timer"
+  as_root systemctl enable "emorec-camera@$camera.service" "emorec-camera-health@$camera.timer"
+  # What runs already shall run what was just installed.
+  as_root systemctl restart "emorec-camera@$camera.service" "emorec-camera-health@$camera.timer"
 }
 
 main() {

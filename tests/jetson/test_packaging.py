@@ -129,7 +129,7 @@ def test_camera_unit_restarts_logs_and_is_confined() -> None:
     for key in ("NoNewPrivileges", "ProtectHome", "ProtectKernelModules", "RestrictSUIDSGID"):
         assert service[key] == "yes"
     assert service["ProtectSystem"] == "strict"
-    assert service["ExecStart"].endswith("emorec-rt /dev/%I --out - $EMOREC_OPTIONS")
+    assert service["ExecStart"].endswith("emorec-rt ${EMOREC_SOURCE} --out - $EMOREC_OPTIONS")
 
 
 def test_health_unit_restarts_a_camera_that_hangs() -> None:

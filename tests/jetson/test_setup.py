@@ -98,11 +98,24 @@ def test_a_camera_gets_its_units_with_the_chosen_folders(machine: Machine) -> No
     done = machine.setup("--yes", "--camera", "video0")
     assert done.returncode == 0, done.stderr
     unit = (machine.units / "emorec-camera@.service").read_text(encoding="utf-8")
-    assert f"ExecStart={machine.tmp_path}/opt/venv/bin/emorec-rt /dev/%I --out -" in unit
+    assert f"ExecStart={machine.tmp_path}/opt/venv/bin/emorec-rt ${{EMOREC_SOURCE}} --out -" in unit
+    assert "Environment=EMOREC_SOURCE=/dev/%I" in unit
     assert f"StandardOutput=append:{machine.tmp_path}/state/%i.jsonl" in unit
-    assert "systemctl enable --now emorec-camera@video0.service emorec-camera-health@video0.timer" in list(
-        machine.calls()
-    )
+    calls = list(machine.calls())
+    both = "emorec-camera@video0.service emorec-camera-health@video0.timer"
+    assert calls.index(f"systemctl enable {both}") < calls.index(f"systemctl restart {both}")
+    assert not (machine.units / "emorec-camera@video0.service.d").exists()
+
+
+def test_a_csi_camera_gets_its_source_and_sees_the_daemons_socket(machine: Machine) -> None:
+    assert machine.setup("--yes", "--camera", "csi1").returncode == 0
+    addition = machine.units / "emorec-camera@csi1.service.d" / "csi.conf"
+    assert addition.read_text(encoding="utf-8").splitlines() == [
+        "[Service]",
+        "Environment=EMOREC_SOURCE=csi://1",
+        "PrivateTmp=no",
+    ]
+    assert any("restart emorec-camera@csi1.service" in call for call in machine.calls())
 
 
 def test_jetpack_7_takes_its_own_requirements(machine: Machine) -> None:
