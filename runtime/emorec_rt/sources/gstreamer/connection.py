@@ -16,6 +16,7 @@ from emorec_rt.sources.base import SourceOptions
 from emorec_rt.sources.gstreamer.library import INSTALL, GStreamer
 from emorec_rt.sources.gstreamer.pipelines import (
     DECODER,
+    DEVICE_MEMORY,
     RTSP_LATENCY_MS,
     SOUND_SINK,
     VIDEO_SINK,
@@ -192,10 +193,10 @@ class GStreamerConnection:
 
     def _add_track(self, _decoder: Any, pad: Any) -> None:
         """Connect a decoded track; the first of each kind is taken, the others are thrown away."""
-        gst = self._gstreamer.gst
-        kind = pad.get_current_caps().get_structure(0).get_name().partition("/")[0]
+        gst, caps = self._gstreamer.gst, pad.get_current_caps()
+        kind = caps.get_structure(0).get_name().partition("/")[0]
         if kind == "video" and not self.has_video:
-            text, name = video_branch(hardware=self._gstreamer.hardware), VIDEO_SINK
+            text, name = video_branch(hardware=_on_device(caps)), VIDEO_SINK
         elif kind == "audio" and not self.has_sound:
             text, name = sound_branch(), SOUND_SINK
         else:
@@ -252,6 +253,15 @@ class GStreamerConnection:
             error, _ = message.parse_error()  # the other is a debug line, which may show a password
             self.lost = self.lost or _reason(self._gstreamer, error)
         return True
+
+
+def _on_device(caps: Any) -> bool:
+    """Whether pictures lie in a Jetson's own memory, which ``nvvidconv`` alone reads.
+
+    It takes fewer kinds of pictures than ``videoconvert``, so what software has decoded (a webcam's 4:2:2
+    JPEG, a codec that the module has no decoder for) doesn't go through it.
+    """
+    return bool(caps.get_features(0).contains(DEVICE_MEMORY))
 
 
 def _parse_reason(text: str) -> str:

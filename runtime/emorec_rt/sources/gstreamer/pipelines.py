@@ -16,6 +16,9 @@ from emorec_rt.sources.base import SourceOptions
 DECODER: Final = "decoder"
 """Name of the element whose pads are the decoded tracks."""
 
+DEVICE_MEMORY: Final = "memory:NVMM"
+"""How a Jetson's elements mark pictures that are not in the host's memory."""
+
 VIDEO_SINK: Final = "video"
 SOUND_SINK: Final = "sound"
 RTSP_LATENCY_MS: Final = 200
@@ -107,7 +110,7 @@ def _csi(address: str, options: SourceOptions) -> str:
         raise MediaError(address, "write csi:// and the camera's number, such as csi://0")
     width, height = options.camera_size or CSI_SIZE
     caps = f"width={width},height={height},framerate={_rate(options.camera_fps or CSI_FPS)}"
-    return f"nvarguscamerasrc sensor-id={number} ! video/x-raw(memory:NVMM),{caps}"
+    return f"nvarguscamerasrc sensor-id={number} ! video/x-raw({DEVICE_MEMORY}),{caps}"
 
 
 def _usb(address: str, options: SourceOptions) -> str:

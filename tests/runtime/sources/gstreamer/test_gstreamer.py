@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import pytest
 from emorec_rt.errors import MediaError
 from emorec_rt.media import Frame, MediaItem, MediaLimits, Samples, open_media
 from emorec_rt.sources import SourceOptions, open_source
+from emorec_rt.sources.gstreamer.connection import _on_device
 from emorec_rt.sources.gstreamer.library import import_gstreamer
 from rtsp_server import RtspServer
 from senders import CLIP_SECONDS, FPS, Sender, check_times, clip_bytes, frames, sound
@@ -290,3 +292,21 @@ def test_a_clip_of_the_senders_is_read_alike(tmp_path: Path) -> None:
         wanted = [item for item in media if isinstance(item, Frame)]
     got = frames(read(path))
     assert [f.pts_seconds for f in got] == pytest.approx([f.pts_seconds for f in wanted], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("caps", "there"),
+    [
+        ("video/x-raw(memory:NVMM),format=NV12,width=64,height=48", True),
+        ("video/x-raw,format=Y42B,width=64,height=48", False),
+    ],
+)
+def test_a_jetsons_converter_gets_the_pictures_that_it_alone_reads(caps: str, there: bool) -> None:
+    assert _on_device(import_gstreamer().gst.Caps.from_string(caps)) is there
+
+
+def test_a_jetson_reads_what_software_decodes(late_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of which the module's own decoder takes nothing: no element of NVIDIA's is in the pipeline."""
+    jetson = replace(import_gstreamer(), hardware=True)
+    monkeypatch.setattr("emorec_rt.sources.gstreamer.opening.import_gstreamer", lambda: jetson)
+    assert len(frames(read(late_clip))) == 40
