@@ -102,6 +102,10 @@ def test_packages_from_pip_in_jetpacks_place(healthy: Path, monkeypatch: pytest.
     assert seen["jetpack libraries"].detail == "tensorrt-cu12, torch from pip in their place"
     monkeypatch.setattr(findings, "tensorrt_origin", lambda: None)
     assert found(healthy)["jetpack tensorrt"].fix == "sudo apt-get install python3-libnvinfer"
+    (healthy / "usr/lib/python3.10/dist-packages/tensorrt").mkdir(parents=True)
+    unseen = found(healthy)["jetpack tensorrt"]
+    assert "is not seen by this Python" in unseen.detail
+    assert "--system-site-packages" in (unseen.fix or "")
 
 
 def test_builds_on_a_jetson_keep_to_its_memory_plan(monkeypatch: pytest.MonkeyPatch) -> None:

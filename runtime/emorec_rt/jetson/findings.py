@@ -12,7 +12,7 @@ from typing import Final
 from emorec_rt.doctor import Finding
 from emorec_rt.jetson import nvpmodel
 from emorec_rt.jetson.errors import JetsonError
-from emorec_rt.jetson.installation import APT, intruders, tensorrt_origin
+from emorec_rt.jetson.installation import APT, UNSEEN, intruders, system_tensorrt, tensorrt_origin
 from emorec_rt.jetson.module import RELEASE, Module, desktop_runs, read_module
 from emorec_rt.jetson.plan import VARIANTS, plan_memory
 
@@ -36,7 +36,7 @@ def jetson_findings(root: Path = Path("/")) -> Iterator[Finding]:
     yield _clocks(module)
     yield _memory(module)
     yield _plan(module, root)
-    yield _tensorrt()
+    yield _tensorrt(root)
     yield _pip()
     yield _tools()
 
@@ -85,8 +85,11 @@ def _plan(module: Module, root: Path) -> Finding:
     return Finding("memory plan", "ok", f"{line} (reference model)")
 
 
-def _tensorrt() -> Finding:
-    origin = tensorrt_origin()
+def _tensorrt(root: Path) -> Finding:
+    origin, system = tensorrt_origin(), system_tensorrt(root)
+    if origin is None and system is not None:
+        line = f"{system} is not seen by this Python ({sys.prefix})"
+        return Finding("jetpack tensorrt", "optional", line, UNSEEN)
     if origin is None:
         return Finding("jetpack tensorrt", "optional", "not installed", APT)
     if origin.is_relative_to(sys.prefix) and sys.prefix != sys.base_prefix:

@@ -21,6 +21,15 @@ _PREFIXES: Final = ("tensorrt-cu", "nvidia-cu")
 APT: Final = "sudo apt-get install python3-libnvinfer"
 
 
+UNSEEN: Final = "jetson/setup.sh, or an environment by /usr/bin/python3 -m venv --system-site-packages"
+"""What helps where JetPack's TensorRT is installed and this Python doesn't see it."""
+
+
+def system_tensorrt(root: Path = Path("/")) -> Path | None:
+    """Where apt has put TensorRT for the system's Python; ``None`` where it is not installed."""
+    return next(iter(sorted(root.glob("usr/lib/python3*/dist-packages/tensorrt"))), None)
+
+
 def tensorrt_origin() -> Path | None:
     """The file that ``import tensorrt`` would load, without importing it; ``None`` where there is none."""
     spec = find_spec("tensorrt")
