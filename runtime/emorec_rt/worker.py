@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from emorec_rt.account import Outcome
 from emorec_rt.errors import EmorecError, UsageError
+from emorec_rt.faces import keep_opencv_to_one_thread
 from emorec_rt.inputs import Job
 from emorec_rt.recognizer import Options, Recognizer
 
@@ -77,6 +78,7 @@ def work(connection: Connection, task: Work) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it goes to all processes of a terminal; the first decides
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    keep_opencv_to_one_thread()
     try:
         recognizer = _load(task)
     except (EmorecError, ImportError, OSError) as error:

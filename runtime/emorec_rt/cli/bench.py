@@ -30,8 +30,10 @@ def bench(
     import msgspec
 
     from emorec_rt import load
+    from emorec_rt.faces import keep_opencv_to_one_thread
     from emorec_rt.profile import profile
 
+    keep_opencv_to_one_thread()
     options = {"backend": backend, "precision": precision, "threads": threads, "batch_size": batch_size}
     result = profile(load(bundle, **options), video)
     if as_json:

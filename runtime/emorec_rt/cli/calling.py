@@ -105,10 +105,12 @@ class Call:
         self, left: list[Job], settled: Callable[[Job, Outcome], None], progress: Callable[[int], None]
     ) -> Account:
         from emorec_rt.bundle import open_bundle
+        from emorec_rt.faces import keep_opencv_to_one_thread
         from emorec_rt.recognizer import Recognizer
         from emorec_rt.session import Session
         from emorec_rt.sources import is_address
 
+        keep_opencv_to_one_thread()
         building = BuildProgress()
         recognizer = Recognizer(
             open_bundle(self.bundle), self.options, progress=building if self.note is say else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emorec_rt.faces.box import Box, Face
 from emorec_rt.faces.crop import Crop, FaceCropper, FaceMode, crop_face, crop_square, whole_frame_crop
-from emorec_rt.faces.detector import FaceDetector
+from emorec_rt.faces.detector import FaceDetector, keep_opencv_to_one_thread
 from emorec_rt.faces.tracker import FaceTracker
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "FaceTracker",
     "crop_face",
     "crop_square",
+    "keep_opencv_to_one_thread",
     "whole_frame_crop",
 ]

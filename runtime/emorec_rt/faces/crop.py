@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from emorec_rt.errors import FaceNotFoundError
 from emorec_rt.faces.box import Box
 from emorec_rt.faces.detector import FaceDetector
+from emorec_rt.faces.scaling import shrunk
 from emorec_rt.faces.tracker import FaceTracker
 from emorec_rt.manifest import Interpolation
 from emorec_rt.media.types import Frame
@@ -190,9 +191,7 @@ def crop_square(
 def scaled(
     pixels: NDArray[np.uint8], size: int, interpolation: Interpolation = "bilinear"
 ) -> NDArray[np.uint8]:
-    """Scale a square: halved while it is twice too large or more, then bilinear.
-
-    ``cv2.resize`` averages whole areas itself, at ten times the time unless the ratio is a whole number.
+    """Scale a square, down as ``shrunk`` does.
 
     Args:
         pixels: uint8 ``[S, S, 3]``.
@@ -202,8 +201,6 @@ def scaled(
     Returns:
         uint8 ``[size, size, 3]``.
     """
-    while (half := len(pixels) // 2) >= size:
-        even = pixels[: 2 * half, : 2 * half]
-        pixels = np.asarray(cv2.resize(even, (half, half), interpolation=cv2.INTER_AREA), np.uint8)
-    method = cv2.INTER_LINEAR if len(pixels) > size else ENLARGING[interpolation]
-    return np.asarray(cv2.resize(pixels, (size, size), interpolation=method), np.uint8)
+    if len(pixels) > size:
+        return shrunk(pixels, size, size)
+    return np.asarray(cv2.resize(pixels, (size, size), interpolation=ENLARGING[interpolation]), np.uint8)

