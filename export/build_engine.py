@@ -1,8 +1,9 @@
 """Build a bundle of engines from a checkpoint.
 
-The newest checkpoint in runs/, in FP32 and INT8, calibrated on its own training clips::
+The newest checkpoint in runs/, in FP32 and INT8, calibrated on its own training clips; INT8 is what runs::
 
     python export/build_engine.py --int8
+    python export/build_engine.py --int8 --only        # without FP32: a quarter of the space
 
 For GPUs as well; FP16 and INT8 together also make the INT8 of TensorRT, which has FP16 scales::
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from emorec_export.backends import Selection
     from emorec_export.build import Request
     from emorec_rt.engines.tensorrt.options import BuildOptions
+    from emorec_rt.manifest import Precision
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -54,6 +56,16 @@ ROOT = Path(__file__).resolve().parent.parent
 @click.option("--fp16", is_flag=True, help="Build FP16 graphs.")
 @click.option("--int8", is_flag=True, help="Build INT8 graphs; with --fp16 TensorRT's too.")
 @click.option("--fp8", is_flag=True, help="Build FP8 graphs, for GPUs from Ada on.")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "int8", "int8-fp16", "fp8"]),
+    help="The variant that runs unless another is asked for.  [default: int8 if it is built, else fp32]",
+)
+@click.option(
+    "--only",
+    is_flag=True,
+    help="Leave FP32 out of the bundle: INT8 alone takes a quarter of its space.",
+)
 @click.option("--auto-mixed", is_flag=True, help="Keep layers out of INT8 that cost more than --max-drop.")
 @click.option(
     "--calib",
@@ -112,7 +124,7 @@ ROOT = Path(__file__).resolve().parent.parent
     multiple=True,
     type=click.Choice(["onnxruntime", "openvino", "tensorrt", "torch-tensorrt", "all"]),
     help="onnxruntime, openvino: compare the graphs there. tensorrt: build plans for this machine's GPU. "
-    "torch-tensorrt: compile the modules for it. May be given several times.",
+    "torch-tensorrt: compile the modules for it, in FP32. May be given several times.",
 )
 @plan_options
 def main(
@@ -156,8 +168,30 @@ def _check(int8: bool, quantised: bool, options: dict[str, Any]) -> None:
         raise UsageError(f"--calib {absent[0]}: no such file or folder; calibration/collect.py writes ranges")
     if len(calib) > 1 and any(map(_is_ranges, calib)):
         raise UsageError("--calib takes recordings, or one ranges.json")
+    if options["only"] and options["precision"] == "fp32":
+        raise UsageError("--only leaves FP32 out; choose another --precision")
+    if options["only"] and "torch-tensorrt" in options["backends"]:
+        raise UsageError("--backend torch-tensorrt runs in FP32, which --only leaves out; drop one of them")
     if options["auto_mixed"] and not int8:
         raise UsageError("--auto-mixed is for INT8; add --int8")
+
+
+def _own_precision(
+    precisions: tuple[Precision, ...], chosen: Precision, options: dict[str, Any]
+) -> Precision:
+    """The bundle's own variant.
+
+    Raises:
+        UsageError: It isn't built, or would be left out.
+    """
+    if chosen not in precisions:
+        raise UsageError(f"--precision {chosen}: it is not built; there are {', '.join(precisions)}")
+    if options["only"] and chosen == "fp32":
+        others = [precision for precision in precisions if precision != "fp32"]
+        if not others:
+            raise UsageError("--only leaves FP32 out, and nothing else is built; add --int8 or --fp16")
+        return others[0]
+    return chosen
 
 
 def _is_ranges(path: Path) -> bool:
@@ -174,7 +208,7 @@ def _build(
 
     from emorec_export.backends import select
     from emorec_export.build import Request
-    from emorec_export.variants import wanted
+    from emorec_export.variants import default_precision, wanted
     from emorec_train.model.checkpoint import newest_checkpoint
     from emorec_train.options import data_request
 
@@ -184,10 +218,14 @@ def _build(
     source = checkpoint or newest_checkpoint(ROOT / "runs")
     target = out or ROOT / "engines" / source.resolve().name
     check_target(target)
+    precisions = wanted(**kinds)
+    precision = _own_precision(precisions, options["precision"] or default_precision(precisions), options)
     request = Request(
         out=target,
         name=target.resolve().name,
-        precisions=wanted(**kinds),
+        precisions=precisions,
+        precision=precision,
+        only=options["only"],
         auto_mixed=options["auto_mixed"],
         method=options["calib_method"],
         ranges=next(filter(_is_ranges, calib), None),

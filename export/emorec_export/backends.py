@@ -9,7 +9,7 @@ from typing import Final
 
 from emorec_rt.bundle import Bundle
 from emorec_rt.engines import BACKENDS
-from emorec_rt.engines.preparing import Prepared, prepare
+from emorec_rt.engines.preparing import Prepared, no_faster, prepare
 from emorec_rt.engines.tensorrt.options import DEFAULTS, BuildOptions
 from emorec_rt.engines.tensorrt.progress import Progress
 from emorec_rt.errors import BackendUnavailableError, EmorecError
@@ -90,9 +90,12 @@ def prepare_all(
         OutputError: A plan or a program can't be written.
     """
     for name in selection.usable:
+        ready = []
         for made in _prepare(name, checkpoint, bundle, options, progress):
-            cosine = "kept" if made.cosine is None else f"cosine {made.cosine:.5f}"
-            say(f"{name:<15}{made.graph:<8}{made.precision:<10}{cosine}  {_relative(made.path, bundle)}")
+            ready.append(made)
+            say(f"{name:<15}{_line(made)}  {_relative(made.path, bundle)}")
+        for line in no_faster(ready, name):
+            say(f"warning: {line}")
     if selection.missing:
         raise NotPreparedError(f"{bundle.folder} is complete, but: {'; '.join(selection.missing)}")
 
@@ -132,6 +135,12 @@ def _programs(checkpoint: Checkpoint, bundle: Bundle, options: BuildOptions | No
     for graph in GRAPH_NAMES:
         path, found = compile_program(graph, modules[graph], bundle, options=options or DEFAULTS)
         yield Prepared(graph, PRECISION, path, found.cosine)
+
+
+def _line(made: Prepared) -> str:
+    cosine = "kept" if made.cosine is None else f"cosine {made.cosine:.5f}"
+    speed = "" if made.latency_ms is None else f"  {made.latency_ms:.2f} ms for {made.latency_batch}"
+    return f"{made.graph:<8}{made.precision:<10}{cosine}{speed}"
 
 
 def _relative(path: Path, bundle: Bundle) -> Path:

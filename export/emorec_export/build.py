@@ -54,6 +54,8 @@ class Request:
         out: Folder of the bundle.
         name: The bundle's name.
         precisions: The variants, FP32 among them.
+        precision: The one that runs unless another is asked for.
+        only: Leave FP32 out of the bundle, which is then as small as its variants.
         auto_mixed: Keep the layers out of INT8 whose quantisation costs more than ``max_drop``.
         method: How ranges are drawn from values, one of ``observers.METHODS``.
         ranges: A ``ranges.json``; ``None`` calibrates here.
@@ -70,6 +72,8 @@ class Request:
     out: Path
     name: str
     precisions: tuple[Precision, ...] = ("fp32",)
+    precision: Precision = "fp32"
+    only: bool = False
     auto_mixed: bool = False
     method: str = "max"
     ranges: Path | None = None
@@ -113,7 +117,7 @@ def build(checkpoint: Checkpoint, request: Request, console: Console) -> Manifes
             raise ExportError(f"nothing was written: {'; '.join(reasons)}")
         manifest = write_manifest(
             folder,
-            job.files,
+            job.kept_files(),
             name=request.name,
             labels=checkpoint.config.labels,
             preprocessing=checkpoint.config.preprocessing,
@@ -121,6 +125,7 @@ def build(checkpoint: Checkpoint, request: Request, console: Console) -> Manifes
             notice=request.notice,
             provenance=provenance(checkpoint, request.command, ranges),
             report=report,
+            precision=request.precision,
         )
         write_page(manifest, report, folder / PAGE_FILE_NAME)
         return manifest
@@ -185,6 +190,14 @@ class _Job:
                     name: self._variant(name, precision, ranges, loud.get(name), keep[name])
                     for name in GRAPH_NAMES
                 }
+
+    def kept_files(self) -> Files:
+        """What goes into the bundle; the rest is removed."""
+        if not self.request.only:
+            return self.files
+        for path in self.files["fp32"].values():
+            path.unlink()
+        return {precision: paths for precision, paths in self.files.items() if precision != "fp32"}
 
     def compare(self, ids: list[str]) -> Report:
         """Run everything on held-out clips."""

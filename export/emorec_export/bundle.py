@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ import msgspec
 from emorec_export.report import Report
 from emorec_rt import manifest as manifest_file
 from emorec_rt.bundle import sha256_of
+from emorec_rt.engines.tensorrt.plans import FOLDER as PLANS
+from emorec_rt.engines.tensorrt.plans import TIMINGS
 from emorec_rt.errors import OutputError
 from emorec_rt.manifest import (
     Decoding,
@@ -33,7 +36,8 @@ Files = Mapping[Precision, Mapping[GraphName, Path]]
 def new_bundle(folder: Path) -> Iterator[Path]:
     """Give a hidden folder beside ``folder`` to write into; it takes that name when the block ends well.
 
-    An older bundle of that name is replaced then, and not before. Whatever goes wrong leaves nothing.
+    An older bundle of that name is replaced then, and not before; TensorRT's kernel timings, which hold for
+    any model, are taken over from it. Whatever goes wrong leaves nothing.
 
     Raises:
         OutputError: The folder can't be written, or holds something else than a bundle.
@@ -49,9 +53,16 @@ def new_bundle(folder: Path) -> Iterator[Path]:
         fresh.mkdir()
         yield fresh
         try:
+            _take_over_timings(folder, fresh)
             _exchange(fresh, folder, Path(scratch.name) / "old")
         except OSError as error:
             raise OutputError(folder, f"can't be written ({error.strerror})") from error
+
+
+def _take_over_timings(old: Path, fresh: Path) -> None:
+    if (timings := old / PLANS / TIMINGS).is_file():
+        (fresh / PLANS).mkdir(exist_ok=True)
+        shutil.copy2(timings, fresh / PLANS / TIMINGS)
 
 
 def _exchange(fresh: Path, folder: Path, old: Path) -> None:
@@ -92,8 +103,11 @@ def write_manifest(
     provenance: dict[str, Any],
     report: Report,
     decoding: Decoding = Decoding(),  # noqa: B008 - frozen
+    precision: Precision = "fp32",
 ) -> Manifest:
     """Describe the files of a bundle in its ``manifest.json``.
+
+    ``precision`` is the variant that runs unless another is asked for.
 
     Raises:
         BundleError: The description would be wrong.
@@ -113,6 +127,7 @@ def write_manifest(
         preprocessing=preprocessing,
         decoding=decoding,
         graphs=graphs,
+        precision=precision,
         notice=notice,
         provenance=provenance,
         parity=msgspec.to_builtins(report),

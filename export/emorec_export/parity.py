@@ -21,8 +21,12 @@ from emorec_train.metrics import score
 
 Engines = Mapping[GraphName, Engine]
 
-COMPARED_BATCHES: Final = 12
-"""Batches of each graph that all variants are run on; the whole chain runs on everything."""
+CLIP_BATCHES: Final = 2
+"""Batches of each graph that all variants are run on, for each of the first clips: other people, voices and
+rooms tell more than more of one."""
+
+COMPARED_BATCHES: Final = 24
+"""In all; the whole chain runs on everything."""
 
 LATENCY_RUNS: Final = 5
 
@@ -68,10 +72,13 @@ def compare(
     """
     watched = {name: _Compared(engine, name, variants) for name, engine in reference.items()}
     truth: list[NDArray[np.int64]] = []
+    bad = dict.fromkeys(variants, 0)
     predicted: dict[str, list[NDArray[np.int64]]] = {"": [], **{precision: [] for precision in variants}}
     detector, count = FaceDetector(), 0
     for clip in clips:
         sample = take_in(clip, spec, detector)
+        for compared in watched.values():
+            compared.begin_clip()
         times, logits = step_logits(sample, spec, watched)
         if not len(times):
             continue  # no window: neither a frame nor sound
@@ -81,10 +88,11 @@ def compare(
         for precision, built in variants.items():
             _, logits = step_logits(sample, spec, built.engines)
             predicted[precision].append(logits.argmax(axis=1))
+            bad[precision] += int(np.count_nonzero(~np.isfinite(logits)))
     if not count:
         raise ExportError("none of the held-out clips has a frame or sound, so nothing can be compared")
     joined = {name: np.concatenate(parts) for name, parts in predicted.items()}
-    return _report(watched, variants, np.concatenate(truth), joined, labels, count)
+    return _report(watched, variants, np.concatenate(truth), joined, bad, labels, count)
 
 
 def _report(
@@ -92,6 +100,7 @@ def _report(
     variants: Mapping[Precision, Built],
     truth: NDArray[np.int64],
     predicted: Mapping[str, NDArray[np.int64]],
+    bad: Mapping[Precision, int],
     labels: Sequence[str],
     clips: int,
 ) -> Report:
@@ -104,6 +113,7 @@ def _report(
             accuracy=scores.accuracy,
             macro_f1=scores.macro_f1,
             macro_f1_change=scores.macro_f1 - base.macro_f1,
+            non_finite=bad[precision],
         )
         graphs = {name: compared.parity(precision, built) for name, compared in watched.items()}
         results[precision] = VariantParity(graphs=graphs, chain=chain)
@@ -133,7 +143,7 @@ class _Error:
 
 
 class _Compared:
-    """The reference engine of a graph; on its way, the first batches go through every variant too."""
+    """The reference engine of a graph; on its way, each clip's first batches go through every variant too."""
 
     def __init__(self, engine: Engine, name: GraphName, variants: Mapping[Precision, Built]) -> None:
         self.inputs: tuple[TensorSpec, ...] = engine.inputs
@@ -142,13 +152,18 @@ class _Compared:
         self._name = name
         self._variants = {precision: built.engines[name] for precision, built in variants.items()}
         self._errors = {precision: _Error() for precision in variants}
-        self._left = COMPARED_BATCHES
+        self._left, self._left_of_clip = COMPARED_BATCHES, 0
         self._feeds: Tensors = {}
+
+    def begin_clip(self) -> None:
+        """Compare the next batches, too."""
+        self._left_of_clip = min(CLIP_BATCHES, self._left)
 
     def run(self, feeds: Tensors) -> dict[str, NDArray[Any]]:
         expected = self._engine.run(feeds)
-        if self._left > 0:
+        if self._left_of_clip > 0:
             self._left -= 1
+            self._left_of_clip -= 1
             self._feeds = feeds
             for precision, engine in self._variants.items():
                 actual = engine.run(feeds)

@@ -14,6 +14,16 @@ FP32_TOLERANCE: Final = 1e-4
 """Largest error of an FP32 graph against PyTorch, relative to the largest output (at least 1)."""
 
 
+USUAL_AGREEMENT: Final[dict[Precision, float]] = {
+    "fp32": 0.9999,
+    "fp16": 0.999,
+    "int8": 0.995,
+    "int8-fp16": 0.995,
+    "fp8": 0.995,
+}
+"""Share of steps with PyTorch's label, below which a line warns."""
+
+
 class GraphParity(msgspec.Struct, frozen=True, kw_only=True):
     """One graph in one precision against the PyTorch module, on the same inputs.
 
@@ -50,12 +60,14 @@ class ChainParity(msgspec.Struct, frozen=True, kw_only=True):
         accuracy: Against the truth.
         macro_f1: Against the truth.
         macro_f1_change: Relative to the reference; negative is worse.
+        non_finite: Logits that are NaN or infinite, over all clips.
     """
 
     label_agreement: float
     accuracy: float
     macro_f1: float
     macro_f1_change: float
+    non_finite: int = 0
 
 
 class VariantParity(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +140,8 @@ def failures(report: Report, max_drop: float) -> Iterator[str]:
                 yield f"{name} {precision} gives {graph.non_finite} non-finite values"
             elif precision == "fp32" and graph.max_abs_error > FP32_TOLERANCE * max(graph.magnitude, 1.0):
                 yield f"{name} fp32 is off by {graph.max_abs_error:.2g}"
+        if variant.chain.non_finite:
+            yield f"{precision} gives {variant.chain.non_finite} non-finite logits on the held-out clips"
         if variant.chain.macro_f1_change < -max_drop:
             yield (
                 f"{precision} loses {-variant.chain.macro_f1_change:.4f} macro-F1, "
@@ -136,8 +150,13 @@ def failures(report: Report, max_drop: float) -> Iterator[str]:
 
 
 def warnings(report: Report) -> Iterator[str]:
-    """Where quantising has not paid on the machine that built, one line each."""
+    """Where a variant gives more other labels than usual, or has not paid where it was built, a line each."""
     for precision, variant in report.variants.items():
+        if variant.chain.label_agreement < (usual := USUAL_AGREEMENT[precision]):
+            yield (
+                f"{precision} gives the same label at {variant.chain.label_agreement:.2%} of the steps; "
+                f"{usual:.1%} is usual: more --calib clips or --auto-mixed may help"
+            )
         for rival in RIVALS.get(precision, ()):
             if rival not in report.variants:
                 continue

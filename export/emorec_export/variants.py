@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from onnx import ModelProto
@@ -26,6 +26,14 @@ def wanted(*, fp16: bool = False, int8: bool = False, fp8: bool = False) -> tupl
     """
     chosen = {"fp32": True, "fp16": fp16, "int8": int8, "int8-fp16": int8 and fp16, "fp8": fp8}
     return tuple(precision for precision in ORDER if chosen[precision])
+
+
+def default_precision(precisions: Sequence[Precision]) -> Precision:
+    """What a bundle runs unless asked otherwise: INT8 if it was made, which CPUs run fast, else FP32.
+
+    FP16 and FP8 are for GPUs, whose backends take them where a bundle has them.
+    """
+    return "int8" if "int8" in precisions else "fp32"
 
 
 def needs_ranges(precision: Precision) -> bool:

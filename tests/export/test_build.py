@@ -36,6 +36,7 @@ from emorec_rt.bundle import open_bundle
 from emorec_rt.engines import open_engine
 from emorec_rt.errors import UsageError
 from emorec_rt.manifest import GRAPH_NAMES, Decoding, GraphName
+from emorec_rt.recognizer import Options, Recognizer
 from emorec_train.dataset_clips import DataRequest
 from emorec_train.model.checkpoint import Checkpoint, load_checkpoint, store_decoding
 from layouts import write_affwild2, write_video
@@ -253,6 +254,7 @@ VARIANTS_OF = {
     "--fp16 --int8": ("fp32", "fp16", "int8", "int8-fp16"),
     "--fp8": ("fp32", "fp8"),
     "--int8 --auto-mixed": ("fp32", "int8"),
+    "--int8 --only": ("int8",),
 }
 
 
@@ -276,6 +278,11 @@ def test_one_command_for_each_variant(
     assert "whole chain on 1 held-out clips" in done.stderr
     manifest = open_bundle(out).manifest
     assert tuple(manifest.graphs["vision"].variants) == VARIANTS_OF[options]
+    assert manifest.precision == ("int8" if "--int8" in options else "fp32")
+    assert {path.name for path in out.glob("*.onnx")} == {
+        variant.file for graph in manifest.graphs.values() for variant in graph.variants.values()
+    }
+    assert set(Recognizer(open_bundle(out), Options(backend="onnxruntime", faces="off", threads=1)).labels)
     assert (out / PAGE_FILE_NAME).is_file()
     assert bool(manifest.parity["sensitivity"]) == ("--auto-mixed" in options)
 
@@ -302,6 +309,10 @@ def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         (["--data", "nonsense", "--checkpoint", "{tiny}"], 2, "give NAME:PATH"),
         (["--checkpoint", "{tiny}", "--out", "{file}.json/bundle"], 1, "can't be written"),
         (["--auto-mixed", "--fp8"], 2, "add --int8"),
+        (["--only", "--checkpoint", "{tiny}"], 2, "nothing else is built"),
+        (["--int8", "--precision", "fp16", "--checkpoint", "{tiny}"], 2, "it is not built"),
+        (["--int8", "--only", "--precision", "fp32"], 2, "--only leaves FP32 out"),
+        (["--int8", "--only", "--backend", "torch-tensorrt"], 2, "drop one of them"),
         (["--int4"], 2, "--int4"),
         (["--max-drop", "2"], 2, "--max-drop"),
         (["--nonsense"], 2, "--nonsense"),

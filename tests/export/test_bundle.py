@@ -50,6 +50,17 @@ def test_an_older_bundle_is_replaced(tmp_path: Path) -> None:
     assert [path.name for path in target.iterdir()] == ["manifest.json"]
 
 
+def test_kernel_timings_of_the_older_one_are_kept(tmp_path: Path) -> None:
+    target = tmp_path / "engine"
+    (target / "plans").mkdir(parents=True)
+    _write(target, "old")
+    for name in ("timings.cache", "vision.fp16.plan"):
+        (target / "plans" / name).write_bytes(b"old")
+    with new_bundle(target) as folder:
+        _write(folder, "new")
+    assert [path.name for path in (target / "plans").iterdir()] == ["timings.cache"]
+
+
 def test_the_old_one_comes_back_when_the_exchange_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from emorec_export.report import ChainParity, GraphParity, Reference, Report, VariantParity, failures, table
+from emorec_export.report import (
+    ChainParity,
+    GraphParity,
+    Reference,
+    Report,
+    VariantParity,
+    failures,
+    table,
+    warnings,
+)
 from emorec_rt.manifest import Precision
 
 
@@ -55,6 +64,20 @@ def test_refused(report: Report, reason: str) -> None:
 
 def test_a_nan_is_refused_whatever_else_it_does() -> None:
     assert list(failures(_report("fp32", error=float("nan"), bad=1), 0.01))
+
+
+def test_a_logit_that_is_no_number_on_any_clip_is_refused() -> None:
+    report = _report("int8")
+    variant = report.variants["int8"]
+    chain = msgspec.structs.replace(variant.chain, non_finite=3)
+    broken = msgspec.structs.replace(report, variants={"int8": msgspec.structs.replace(variant, chain=chain)})
+    assert list(failures(broken, 1.0)) == ["int8 gives 3 non-finite logits on the held-out clips"]
+
+
+@pytest.mark.parametrize(("precision", "told"), [("int8", False), ("fp16", True)])
+def test_more_other_labels_than_usual_are_told(precision: Precision, told: bool) -> None:
+    """The report has 99.5 %."""
+    assert any("99.9% is usual" in line for line in warnings(_report(precision))) == told
 
 
 def test_table_and_json_hold_the_numbers() -> None:

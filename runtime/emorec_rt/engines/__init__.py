@@ -98,14 +98,36 @@ def _tensorrt_unavailable() -> str | None:
 
 
 def _tensorrt_precision(bundle: Bundle) -> Precision:
-    """On a Jetson what its memory plan says, if the bundle has it; elsewhere the bundle's own choice."""
+    """On a Jetson what its memory plan says, elsewhere the GPU's form of the bundle's own choice."""
     from emorec_rt.engines.tensorrt.api import on_jetson
 
     if on_jetson():
         from emorec_rt.jetson.plan import variant_for
 
         return variant_for(bundle.manifest)
-    return bundle.manifest.precision
+    return _first_of(bundle, _ON_TENSORRT[bundle.manifest.precision])
+
+
+def _cuda_precision(bundle: Bundle) -> Precision:
+    """FP16, where the bundle has it: ONNX Runtime has no INT8 kernels for GPUs worth having."""
+    return _first_of(bundle, ("fp16", "fp32", bundle.manifest.precision))
+
+
+_ON_TENSORRT: Final[dict[Precision, tuple[Precision, ...]]] = {
+    "fp32": ("fp16", "fp32"),
+    "fp16": ("fp16",),
+    "int8": ("int8-fp16", "int8"),
+    "int8-fp16": ("int8-fp16",),
+    "fp8": ("fp8",),
+}
+"""What a bundle's own choice, which is made for CPUs, becomes on a GPU: the first that the bundle has."""
+
+
+def _first_of(bundle: Bundle, wanted: tuple[Precision, ...]) -> Precision:
+    """The first of these variants that all graphs have; the bundle's own choice always is one."""
+    graphs = bundle.manifest.graphs.values()
+    there = (name for name in wanted if all(name in graph.variants for graph in graphs))
+    return next(there, bundle.manifest.precision)
 
 
 def _torch_tensorrt_unavailable() -> str | None:
@@ -134,7 +156,9 @@ BACKENDS: Final[dict[str, Backend]] = {
     "onnxruntime-tensorrt": Backend(
         _onnxruntime_tensorrt, partial(_provider_unavailable, "onnxruntime-tensorrt"), automatic=False
     ),
-    "onnxruntime-cuda": Backend(_onnxruntime_cuda, partial(_provider_unavailable, "onnxruntime-cuda")),
+    "onnxruntime-cuda": Backend(
+        _onnxruntime_cuda, partial(_provider_unavailable, "onnxruntime-cuda"), precision=_cuda_precision
+    ),
     "openvino": Backend(_openvino, partial(_not_installed, "openvino", "openvino")),
     "onnxruntime": Backend(_onnxruntime, partial(_not_installed, "onnxruntime", "cpu")),
 }

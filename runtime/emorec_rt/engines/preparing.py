@@ -56,7 +56,7 @@ def prepare(
 ) -> Iterator[Prepared]:
     """Build what a backend has to build, and compare it with ONNX Runtime; one graph after the other.
 
-    A plan is compared with the FP32 graph before it is kept. Libraries that take the ONNX file as it is are
+    A plan is compared with its graph before it is kept. Libraries that take the ONNX file as it is are
     compared with ONNX Runtime on the same file: they must read it alike. How good 8 bits are is for the
     export's parity report.
 

@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from emorec_rt import engines
 from emorec_rt.bundle import Bundle, open_bundle
-from emorec_rt.engines import BACKENDS, Backend, choose_backend, open_engines
+from emorec_rt.engines import BACKENDS, Backend, choose_backend, default_precision, open_engines
 from emorec_rt.errors import BackendUnavailableError, EngineError, MismatchError, UsageError
-from emorec_rt.manifest import GRAPH_NAMES
+from emorec_rt.manifest import GRAPH_NAMES, Precision
 from emorec_rt.recognizer import Options, Recognizer
 
 
@@ -105,3 +107,29 @@ def test_who_builds_is_told_of_the_progress(table: dict[str, Backend], bundle: B
     _, made = open_engines(bundle, progress=lambda phase, done, steps: told.append(phase) is None)
     assert set(made.values()) == {"built"}
     assert len(told) == len(GRAPH_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("own", "there", "backend", "expected"),
+    [
+        ("int8", ("fp32", "int8"), "onnxruntime", "int8"),
+        ("int8", ("fp32", "int8"), "tensorrt", "int8"),
+        ("int8", ("fp32", "fp16", "int8", "int8-fp16"), "tensorrt", "int8-fp16"),
+        ("fp32", ("fp32", "fp16"), "tensorrt", "fp16"),
+        ("fp32", ("fp32", "fp8"), "tensorrt", "fp32"),
+        ("int8", ("fp32", "fp16", "int8"), "onnxruntime-cuda", "fp16"),
+        ("int8", ("fp32", "int8"), "onnxruntime-cuda", "fp32"),
+        ("int8", ("int8",), "onnxruntime-cuda", "int8"),
+    ],
+)
+def test_a_gpu_takes_its_own_form_of_the_bundles_choice(
+    own: Precision, there: tuple[Precision, ...], backend: str, expected: Precision, bundle: Bundle
+) -> None:
+    graphs = {
+        name: msgspec.structs.replace(
+            graph, variants=dict.fromkeys(there, next(iter(graph.variants.values())))
+        )
+        for name, graph in bundle.manifest.graphs.items()
+    }
+    manifest = msgspec.structs.replace(bundle.manifest, precision=own, graphs=graphs)
+    assert default_precision(replace(bundle, manifest=manifest), backend) == expected

@@ -30,6 +30,7 @@ from emorec_rt.manifest import Precision, Sha256
 
 SIDECAR_VERSION: Final = 1
 FOLDER: Final = "plans"
+TIMINGS: Final = "timings.cache"
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -105,7 +106,7 @@ class PlanFile:
     @property
     def timings_path(self) -> Path:
         """Kernel timings of all builds for this GPU and TensorRT."""
-        return self.path.with_name("timings.cache")
+        return self.path.with_name(TIMINGS)
 
     def record(self) -> Sidecar:
         """What the plan was built from and for.
