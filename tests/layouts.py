@@ -99,3 +99,18 @@ def write_affwild2(root: Path, *, missing: Sequence[int] = (3, 4)) -> Path:
             annotate(root, f"{video}{person}", labels, split)
             write_pictures(root / "cropped_aligned" / f"{video}{person}", present, seed)
     return root
+
+
+MELD_EMOTIONS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")
+
+
+def write_meld(root: Path) -> Path:
+    """Clips of one actor: one for each emotion in train, two in each other split."""
+    folders = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
+    for number, (split, folder) in enumerate(folders.items()):
+        lines = ["Speaker,Emotion,Dialogue_ID,Utterance_ID"]
+        for utterance, emotion in enumerate(MELD_EMOTIONS if split == "train" else MELD_EMOTIONS[:2]):
+            lines.append(f"Joey,{emotion},{number},{utterance}")
+            write_video(root / folder / f"dia{number}_utt{utterance}.mp4", 10 * number + utterance)
+        (root / f"{split}_sent_emo.csv").write_text("\n".join(lines) + "\n")
+    return root

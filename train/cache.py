@@ -22,11 +22,14 @@ from emorec_train.options import (
     encoder_options,
     exits,
     preset_options,
+    split_options,
+    with_splits,
 )
 
 
 @click.command(help=(__doc__ or "").split("\n", 1)[0])
 @data_options
+@split_options
 @preset_options("reference")
 @click.option(
     "--out",
@@ -52,6 +55,8 @@ def main(
     data: tuple[str, ...],
     labels: str | None,
     speaker_pattern: str | None,
+    shared_speakers: bool,
+    fold: str | None,
     preset: str,
     changes: tuple[str, ...],
     out: Path,
@@ -73,7 +78,9 @@ def main(
 
     cores = usable_cores()
     torch.set_num_threads(cores)
-    request = data_request(data, labels, speaker_pattern)
+    request = with_splits(
+        data_request(data, labels, speaker_pattern), shared_speakers=shared_speakers, fold=fold
+    )
     if request is None:
         raise UsageError("give --data NAME:PATH")
     make_cache(

@@ -45,6 +45,8 @@ from emorec_train.options import (
     exits,
     path_option,
     preset_options,
+    split_options,
+    with_splits,
 )
 from emorec_train.presets import preset_name
 from emorec_train.settings import Preset
@@ -85,6 +87,7 @@ QUICK_CLIPS, QUICK_EFFORT = 8, 0.02
 @click.option("--quick", is_flag=True, help="--ablate: a tiny trial, two seeds, whose numbers mean nothing.")
 @encoder_options
 @data_options
+@split_options
 @path_option("--cache", help="Keep the features of frozen encoders here, see train/cache.py.")
 @click.option("--resume", is_flag=True, help="Go on with a run of the same call that was stopped.")
 @click.option(
@@ -114,6 +117,8 @@ def main(
     data: tuple[str, ...],
     labels: str | None,
     speaker_pattern: str | None,
+    shared_speakers: bool,
+    fold: str | None,
     cache: Path | None,
     resume: bool,
     device: str,
@@ -144,7 +149,9 @@ def main(
         workers=workers or cores,
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         encoders=EncoderChoice(vision, audio, not random_encoders, offline),
-        data=data_request(data, labels, speaker_pattern),
+        data=with_splits(
+            data_request(data, labels, speaker_pattern), shared_speakers=shared_speakers, fold=fold
+        ),
         cache=cache,
         resume=resume,
         device=device,

@@ -235,9 +235,7 @@ def count_quantized(model: onnx.ModelProto) -> int:
 def count_products(model: onnx.ModelProto) -> int:
     """Products with weights, quantised or not."""
     stored = {value.name for value in model.graph.initializer}
-    stored |= {
-        node.output[0]
-        for node in model.graph.node
-        if node.op_type == "DequantizeLinear" and node.input[0] in stored
-    }
+    for node in model.graph.node:  # what is made of stored values alone is stored, too
+        if node.op_type in {"DequantizeLinear", "Cast", "Mul"} and set(node.input) <= stored:
+            stored.add(node.output[0])
     return sum(node.op_type in ALL_OPS and node.input[1] in stored for node in model.graph.node)

@@ -62,16 +62,27 @@ EXCLUDED: Final[dict[str, str]] = {
     "visual.conv[123]/*": "patch embedding, or the convolutions of a stem: raw pixels, little work",
     "visual.layer?.0.downsample.*": "skip path of a ResNet: little work; its error joins the residual sum",
     "visual/MatMul*": "projection to CLIP's embedding: its error reaches the fusion undamped",
-    "visual.attnpool.out/*": "the same of a ResNet",
+    "visual.attnpool.*": "the pooling and the projection of a ResNet: the same",
+    "visual.layer1.0.conv?/*": "first block of a ResNet: close to raw pixels",
     "visual.trunk.stem.*": "MobileCLIP's convolutions on raw pixels",
     "visual.trunk.*.se.fc?/*": "MobileCLIP's gates of whole channels: one position, hardly any work",
     "visual.trunk.head.fc/*": "MobileCLIP's projection to its embedding",
     "wav2vec2.feature_extractor.*": "convolutions of sound: what is quiet lies below one step of a range "
     "that something loud has set, and the norm behind them makes that rounding as large as the sound",
     "wav2vec2.encoder.pos_conv_embed.*": "positional convolution: grouped, little work, feeds every token",
-    "head.3/*": "the logits",
+    "wav2vec2.feature_projection.*": "what all layers add to: a small product, whose error none undoes",
+    "*_projection.linear/*": "the same of the fusion",
+    "tcn.*": "temporal convolutions: little work, and all of their errors end up in one sum",
+    "head.?/*": "the logits, and the layer before them: little work, and their errors are the model's",
 }
 """Nodes that are never quantised, by pattern, each with its reason."""
+
+ROUNDED_STORAGE: Final[dict[str, str]] = {
+    "wav2vec2.encoder.pos_conv_embed.*": "a tenth of an INT8 bundle for one layer, whose sums of 6144 "
+    "products average out what rounding adds to each",
+}
+"""Weights of products that stay in floating point and are stored as INT8 all the same, by pattern. All other
+large ones are stored as FP16."""
 
 HIGH_PRECISION_OPS: Final[dict[str, str]] = {
     "LayerNormalization": "sums of squares; TensorRT's strong typing can't set their precision otherwise",
@@ -110,6 +121,11 @@ def quantised(node: NodeProto, weights: frozenset[str], ops: frozenset[str]) -> 
 def exclusion(node: NodeProto) -> str | None:
     """Why a node is never quantised; ``None`` if it may be."""
     return _reason(node.name, EXCLUDED)
+
+
+def rounded_storage(node: NodeProto) -> str | None:
+    """Why the weight of a node that isn't quantised is stored as INT8; ``None`` if it isn't."""
+    return _reason(node.name, ROUNDED_STORAGE)
 
 
 def high_precision(node: NodeProto) -> str | None:

@@ -11,6 +11,7 @@ from emorec_calib.ranges import GraphRanges
 from emorec_export.half import to_half
 from emorec_export.quantize import quantize
 from emorec_export.recipe import RECIPES
+from emorec_export.storage import store_small
 from emorec_rt.manifest import Precision
 
 ORDER: Final[tuple[Precision, ...]] = ("fp32", "fp16", "int8", "int8-fp16", "fp8")
@@ -70,4 +71,6 @@ def make_variant(
         if ranges is None:
             raise ValueError(f"{precision} needs ranges")
         model = quantize(model, ranges, recipe, keep)
+        if not recipe.half:
+            store_small(model)
     return to_half(model, magnitudes or {}) if recipe.half else model

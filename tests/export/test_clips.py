@@ -74,6 +74,9 @@ def test_a_request_is_recorded_whatever_folder_it_was_made_in(
         "sets": [f"csv:{tmp_path.resolve()}/rows.csv"],
         "labels": ["Anger", "Fear"],
         "speaker_pattern": "(.*)_",
+        "shared_speakers": False,
+        "fold": 0,
+        "folds": 0,
     }
 
 

@@ -14,11 +14,13 @@ import pytest
 from emorec_rt.errors import MediaError, UsageError
 from emorec_rt.media import Frame, MissingFrame, Samples, open_media
 from emorec_rt.signal import EXPRESSIONS
-from emorec_train.dataset_clips import DataRequest, DatasetClips, open_clips
+from emorec_train.dataset_clips import SHARED_SPEAKERS, DataRequest, DatasetClips, open_clips
 from emorec_train.datasets import DatasetError, LeakError
 from emorec_train.datasets.facts import media_facts
+from emorec_train.datasets.protocol import SPLITS
 from emorec_train.datasets.reading import read_picture
 from emorec_train.labels import IGNORED
+from emorec_train.options import with_splits
 from emorec_train.records import crop_clips
 from layouts import (
     FPS,
@@ -202,6 +204,37 @@ def test_the_same_speaker_in_two_splits_is_refused(tmp_path: Path, rows: list[li
     rows[2][3] = rows[0][3]
     with pytest.raises(LeakError, match="speaker trainhappy"):
         request(f"csv:{write_rows(tmp_path / 'm.csv', rows)}")
+
+
+def test_a_shared_speaker_is_taken_where_that_is_known_and_told(
+    tmp_path: Path, rows: list[list[object]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows[2][3] = rows[0][3]
+    asked = DataRequest((f"csv:{write_rows(tmp_path / 'm.csv', rows)}",), shared_speakers=True)
+    assert len(open_clips(asked, workers=1).records) == len(rows)
+    assert SHARED_SPEAKERS in capsys.readouterr().err
+    shutil.copy(str(rows[0][0]), str(rows[2][0]))  # the same sound is refused all the same
+    with pytest.raises(LeakError, match="sound"):
+        open_clips(asked, workers=1)
+
+
+def test_a_fold_takes_the_place_of_the_splits(tmp_path: Path) -> None:
+    root = write_ravdess(tmp_path / "ravdess", actors=4)
+    tested: set[str] = set()
+    for fold in (1, 2, 3):
+        clips = open_clips(DataRequest((f"ravdess:{root}",), fold=fold, folds=3), workers=1)
+        speakers = {
+            split: {clips.records[name].speaker for name in clips.clip_ids(split)} for split in SPLITS
+        }
+        assert sum(map(len, speakers.values())) == 4
+        tested.update(clips.clip_ids("test"))
+    assert tested == set(clips.records)
+
+
+@pytest.mark.parametrize("fold", ["0/5", "6/5", "1/2", "one", "1/5/9"])
+def test_a_fold_that_means_nothing_is_wrong_usage(fold: str) -> None:
+    with pytest.raises(UsageError, match="write it as 1/5"):
+        with_splits(DataRequest(("csv:x",)), shared_speakers=False, fold=fold)
 
 
 def test_names_of_speakers_count_within_their_folder(tmp_path: Path, rows: list[list[object]]) -> None:

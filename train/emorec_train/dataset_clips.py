@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from emorec_rt.faces import FaceMode
 from emorec_rt.signal import EXPRESSIONS
 from emorec_train.clips import Split
 from emorec_train.data import LabelledClip
-from emorec_train.datasets import ClipRecord, DataSet, EmptySplitError, check_disjoint
+from emorec_train.datasets import ClipRecord, DataSet, EmptySplitError, check_disjoint, deal_fold
 from emorec_train.datasets.facts import MediaFacts, media_facts
 from emorec_train.datasets.names import in_order
 from emorec_train.datasets.opening import open_data_set
@@ -27,6 +27,10 @@ from emorec_train.progress import say
 
 DATA_KEY: Final = "data"
 """Where a checkpoint's settings have the request that it was trained with."""
+
+SHARED_SPEAKERS: Final = (
+    "speakers may be in train and in test: the scores are about these speakers, and flatter for unknown ones"
+)
 
 SHOWN_PROBLEMS: Final = 20
 """Problems of one data set that are told one by one."""
@@ -40,17 +44,23 @@ class DataRequest:
         sets: ``NAME:PATH`` each.
         labels: Labels of the model; empty takes those of the data.
         speaker_pattern: Finds the speaker in the paths of ``folder``.
+        shared_speakers: Whether a speaker may be in two splits.
+        fold: Which fold of a cross-validation is tested, from 1; 0 takes the splits of the data.
+        folds: Of how many.
     """
 
     sets: tuple[str, ...]
     labels: tuple[str, ...] = ()
     speaker_pattern: str | None = None
+    shared_speakers: bool = False
+    fold: int = 0
+    folds: int = 0
 
     def recorded(self) -> dict[str, Any]:
         """For a checkpoint's settings: the same request from whatever folder it is read."""
         named = (text.partition(":") for text in self.sets)
         sets = [f"{name}:{Path(path).expanduser().resolve()}" for name, _, path in named]
-        return {"sets": sets, "labels": list(self.labels), "speaker_pattern": self.speaker_pattern}
+        return {**asdict(self), "sets": sets, "labels": list(self.labels)}
 
 
 @dataclass(frozen=True)
@@ -122,6 +132,8 @@ def open_clips(request: DataRequest, *, workers: int, memo: Path | None = None) 
     sets = _named([open_data_set(text, request.speaker_pattern) for text in request.sets])
     labels = _labels(request.labels, list(sets.values()))
     every = [record for name, data_set in sets.items() for record in _records(name, data_set, labels)]
+    if request.folds:
+        every = deal_fold(every, request.fold, request.folds, source=", ".join(request.sets))
     records = {record.clip_id: record for record in every}
     by_split = {split: [record for record in every if record.split == split] for split in SPLITS}
     for split in ("train", "validation"):
@@ -130,7 +142,10 @@ def open_clips(request: DataRequest, *, workers: int, memo: Path | None = None) 
     require_classes(by_split["train"], labels, ", ".join(request.sets))
     sounds = [record.sound for record in every if record.sound is not None]
     facts = media_facts(all_media(every), sounds, workers=workers, memo=memo)
-    check_disjoint(by_split, known={path: facts[path].sound for path in sounds})
+    if request.shared_speakers:
+        say(SHARED_SPEAKERS)
+    known = {path: facts[path].sound for path in sounds}
+    check_disjoint(by_split, speakers=not request.shared_speakers, known=known)
     return DatasetClips(labels, records, facts)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,6 +38,48 @@ def data_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def split_options(function: F) -> F:
+    """``--shared-speakers`` and ``--fold``, for ``with_splits``."""
+    for option in (
+        click.option(
+            "--fold",
+            metavar="I/K",
+            help="Cross-validation by speaker: fold I of K is the test split, the next one validation.",
+        ),
+        click.option(
+            "--shared-speakers",
+            is_flag=True,
+            help="Take splits that share speakers, as MELD's own do; scores then flatter.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def with_splits(
+    request: DataRequest | None, *, shared_speakers: bool, fold: str | None
+) -> DataRequest | None:
+    """The request with what ``split_options`` ask for.
+
+    Raises:
+        UsageError: There is no data, or no such fold.
+    """
+    if not (shared_speakers or fold):
+        return request
+    if request is None:
+        raise UsageError("--shared-speakers and --fold go with --data")
+    number, folds = _fold(fold) if fold else (0, 0)
+    return replace(request, shared_speakers=shared_speakers, fold=number, folds=folds)
+
+
+def _fold(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    number, folds = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not (1 <= number <= folds and folds >= 3):
+        raise UsageError(f"--fold {text}: write it as 1/5, the first of five; there must be 3 or more")
+    return number, folds
 
 
 def preset_options(default: str) -> Callable[[F], F]:

@@ -20,7 +20,10 @@ OV_DTYPES = {"u8": "uint8", "f32": "float32"}
 BFLOAT16 = "BF16"
 """Where a CPU computes in bfloat16, what an INT8 graph leaves in FP32 does so, too: its rounding is far below
 that of INT8 (smallest cosine of an audio token 0.9999 against 0.998, random weights at full size), and sound
-takes a third less time. An FP32 graph stays FP32, though OpenVINO would round it by default."""
+takes a third less time. An FP32 graph stays FP32, though OpenVINO would round it by default; and so does what
+makes the logits, whose rounding is a label here and there, and whose time is nothing."""
+
+LOGITS: Final = "logits"
 
 _ONE_AT_A_TIME: Final = threading.Lock()
 """Held around arrays that go into the library and come out of it. Where two threads do that for the first
@@ -57,7 +60,7 @@ class OpenVinoEngine:
         self.outputs = outputs
         threads = threads or usable_cores()
         self.lanes = cpu_lanes(threads)
-        model = _compile(path, threads, self.lanes)
+        model = _compile(path, threads, self.lanes, rounds=LOGITS not in {spec.name for spec in outputs})
         _check(path, inputs, model.inputs)
         _check(path, outputs, model.outputs)
         self._idle: SimpleQueue[Any] = SimpleQueue()
@@ -80,7 +83,7 @@ class OpenVinoEngine:
             self._idle.put(request)
 
 
-def _compile(path: Path, threads: int, lanes: int) -> Any:
+def _compile(path: Path, threads: int, lanes: int, *, rounds: bool) -> Any:
     try:
         import openvino
     except ImportError as error:
@@ -89,7 +92,7 @@ def _compile(path: Path, threads: int, lanes: int) -> Any:
     try:
         core = openvino.Core()
         model = core.read_model(str(path))
-        if _quantized(model) and BFLOAT16 in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        if rounds and _quantized(model) and BFLOAT16 in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             config["INFERENCE_PRECISION_HINT"] = "bf16"
         return core.compile_model(model, "CPU", config)
     except RuntimeError as error:

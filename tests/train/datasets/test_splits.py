@@ -11,9 +11,17 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 
 from emorec_rt.signal import EXPRESSIONS
-from emorec_train.datasets import ClipRecord, DatasetError, LeakError, assign_splits, check_disjoint, k_folds
+from emorec_train.datasets import (
+    ClipRecord,
+    DatasetError,
+    LeakError,
+    assign_splits,
+    check_disjoint,
+    deal_fold,
+    k_folds,
+)
 from emorec_train.datasets.disjoint import sound_hash
-from emorec_train.datasets.protocol import FrameFolder
+from emorec_train.datasets.protocol import SPLITS, FrameFolder
 
 from .conftest import tone
 
@@ -101,6 +109,22 @@ def test_a_seed_changes_the_splits() -> None:
 def test_clips_without_a_speaker_stand_alone() -> None:
     divided = assign_splits([clip(str(n), None) for n in range(9)])
     assert {record.split for record in divided} == {"train", "validation", "test"}
+
+
+@settings(deadline=None)
+@given(record_lists(), st.integers(3, 5))
+def test_over_all_folds_each_clip_is_tested_once(records: list[ClipRecord], k: int) -> None:
+    if len({record.group for record in records}) < k:
+        return
+    tested: Counter[str] = Counter()
+    for fold in range(1, k + 1):
+        divided = deal_fold(records, fold, k)
+        assert [record.clip_id for record in divided] == sorted(record.clip_id for record in records)
+        groups = {split: {r.group for r in divided if r.split == split} for split in SPLITS}
+        assert all(groups.values())
+        assert sum(map(len, groups.values())) == len({record.group for record in records})
+        tested.update(record.clip_id for record in divided if record.split == "test")
+    assert tested == Counter(record.clip_id for record in records)
 
 
 def test_one_fold_is_refused() -> None:

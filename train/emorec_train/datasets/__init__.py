@@ -19,7 +19,7 @@ from emorec_train.datasets.protocol import (
     Scan,
 )
 from emorec_train.datasets.ravdess import Ravdess
-from emorec_train.datasets.splits import Fold, assign_splits, k_folds
+from emorec_train.datasets.splits import Fold, assign_splits, deal_fold, k_folds
 
 __all__ = [
     "AffWild2",
@@ -39,6 +39,7 @@ __all__ = [
     "Scan",
     "assign_splits",
     "check_disjoint",
+    "deal_fold",
     "k_folds",
     "open_data_set",
 ]

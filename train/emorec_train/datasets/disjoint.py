@@ -26,6 +26,7 @@ def check_disjoint(
     splits: Mapping[S, Sequence[ClipRecord]],
     *,
     sound: bool = True,
+    speakers: bool = True,
     known: Mapping[Path, str | None] = MappingProxyType({}),
 ) -> None:
     """Refuse splits that share a speaker or a recording.
@@ -37,6 +38,7 @@ def check_disjoint(
     Args:
         splits: Records of each split or fold part.
         sound: Compare sound, which decodes every file once. A file that can't be decoded is not compared.
+        speakers: Compare speakers.
         known: What ``sound_hash`` says of files for which it has been asked already.
 
     Raises:
@@ -47,7 +49,7 @@ def check_disjoint(
     leaks: list[str] = []
     for split, records in splits.items():
         for record in sorted(records, key=lambda record: record.clip_id):
-            for key in _keys(record, hashes if sound else None):
+            for key in _keys(record, hashes if sound else None, speakers=speakers):
                 first_split, first = seen.setdefault(key, (split, record))
                 if first_split != split:
                     leaks.append(
@@ -58,8 +60,8 @@ def check_disjoint(
         raise LeakError("splits", leaks[0] + more)
 
 
-def _keys(record: ClipRecord, hashes: dict[Path, str | None] | None) -> Iterator[str]:
-    if record.speaker is not None:
+def _keys(record: ClipRecord, hashes: dict[Path, str | None] | None, *, speakers: bool) -> Iterator[str]:
+    if speakers and record.speaker is not None:
         yield f"speaker {record.speaker}"
     media = dict.fromkeys(path for path in (record.video, record.sound) if path is not None)
     yield from dict.fromkeys(

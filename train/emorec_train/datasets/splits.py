@@ -82,6 +82,33 @@ def k_folds(
     ]
 
 
+def deal_fold(
+    records: Sequence[ClipRecord], fold: int, folds: int, *, seed: int = 0, source: str | Path = "folds"
+) -> list[ClipRecord]:
+    """The splits of one run of a cross-validation, sorted by ``clip_id``.
+
+    The fold is the test split, the one after it validation, which chooses the epoch, and the rest train: over
+    all folds each clip is tested once, by a model that hasn't seen its speaker.
+
+    Args:
+        records: Their own splits are ignored.
+        fold: Which one, from 1.
+        folds: Of how many, 3 or more.
+        seed: As of ``k_folds``.
+        source: What an error names.
+
+    Raises:
+        DatasetError: There are fewer speakers than folds.
+    """
+    parts = k_folds(records, folds, seed=seed, source=source)
+    held_out: dict[str, Split] = {
+        **dict.fromkeys((record.clip_id for record in parts[fold % folds].validation), "validation"),
+        **dict.fromkeys((record.clip_id for record in parts[fold - 1].validation), "test"),
+    }
+    ordered = sorted(records, key=lambda record: record.clip_id)
+    return [replace(record, split=held_out.get(record.clip_id, "train")) for record in ordered]
+
+
 def _deal(
     records: Sequence[ClipRecord], shares: Sequence[float], seed: int, source: str | Path
 ) -> dict[str, int]:
