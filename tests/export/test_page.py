@@ -90,7 +90,8 @@ def test_ranking(manifest: Manifest) -> None:
 
 def test_warns_where_int8_does_not_pay(manifest: Manifest) -> None:
     slow = report_of({"fp32": 2.0, "fp16": 1.0, "int8": 1.5})
-    assert [line.split(" with")[0] for line in warnings(slow)] == ["int8 is no faster than fp16"]
+    told = [line.split(" with")[0] for line in warnings(slow) if "faster" in line]
+    assert told == ["int8 is no faster than fp16"]
     assert "class='warning'" in page(manifest, slow)
     assert list(warnings(report_of({"fp32": 2.0, "int8": 1.5}))) == []
     assert not list(warnings(report_of({"int8": 1.5})))
