@@ -170,8 +170,8 @@ def _check(int8: bool, quantised: bool, options: dict[str, Any]) -> None:
         raise UsageError("--calib takes recordings, or one ranges.json")
     if options["only"] and options["precision"] == "fp32":
         raise UsageError("--only leaves FP32 out; choose another --precision")
-    if options["only"] and "torch-tensorrt" in options["backends"]:
-        raise UsageError("--backend torch-tensorrt runs in FP32, which --only leaves out; drop one of them")
+    if options["only"] and {"torch-tensorrt", "all"} & set(options["backends"]):
+        raise UsageError("torch-tensorrt runs in FP32, which --only leaves out; name the other backends")
     if options["auto_mixed"] and not int8:
         raise UsageError("--auto-mixed is for INT8; add --int8")
 

@@ -60,9 +60,11 @@ def new_bundle(folder: Path) -> Iterator[Path]:
 
 
 def _take_over_timings(old: Path, fresh: Path) -> None:
-    if (timings := old / PLANS / TIMINGS).is_file():
-        (fresh / PLANS).mkdir(exist_ok=True)
-        shutil.copy2(timings, fresh / PLANS / TIMINGS)
+    """One file for each GPU and TensorRT."""
+    for timings in (old / PLANS).glob(f"*/{TIMINGS}"):
+        place = fresh / timings.relative_to(old)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(timings, place)
 
 
 def _exchange(fresh: Path, folder: Path, old: Path) -> None:

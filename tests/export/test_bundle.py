@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from emorec_export.bundle import new_bundle
+from emorec_rt.engines.tensorrt.cuda import Device
+from emorec_rt.engines.tensorrt.plans import places
 from emorec_rt.errors import OutputError
 
 
@@ -52,13 +54,16 @@ def test_an_older_bundle_is_replaced(tmp_path: Path) -> None:
 
 def test_kernel_timings_of_the_older_one_are_kept(tmp_path: Path) -> None:
     target = tmp_path / "engine"
-    (target / "plans").mkdir(parents=True)
+    gpu = Device("NVIDIA L4", (8, 9), False, 24 << 30, 12080, 12080)
+    place = places(target / "vision.fp16.onnx", "0" * 64, gpu, "10.13.3")[0]
+    place.path.parent.mkdir(parents=True)
     _write(target, "old")
-    for name in ("timings.cache", "vision.fp16.plan"):
-        (target / "plans" / name).write_bytes(b"old")
+    place.path.write_bytes(b"old")
+    place.timings_path.write_bytes(b"kernels")
     with new_bundle(target) as folder:
         _write(folder, "new")
-    assert [path.name for path in (target / "plans").iterdir()] == ["timings.cache"]
+    assert place.timings_path.read_bytes() == b"kernels"
+    assert not place.path.exists()
 
 
 def test_the_old_one_comes_back_when_the_exchange_fails(

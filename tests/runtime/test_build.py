@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -18,6 +19,7 @@ from emorec_rt.engines.ort import OrtEngine
 from emorec_rt.engines.preparing import Prepared, no_faster
 from emorec_rt.engines.tensorrt import BatchRange, BuildOptions, ensure_plan, opening
 from emorec_rt.engines.tensorrt.cuda import Device
+from emorec_rt.engines.tensorrt.opening import default_options
 from emorec_rt.errors import EmorecError, MismatchError
 from emorec_rt.manifest import GRAPH_NAMES, GraphName, Precision
 
@@ -204,3 +206,21 @@ def test_a_terminal_sees_one_line_that_is_redrawn(
     assert "Building 1/3" not in lines, "ten times a second is enough"
     assert "Building 2/3" in lines
     assert lines.endswith("\rdone\n")
+
+
+def test_on_a_jetson_options_are_laid_over_its_memory_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    orin = Device(
+        name="Orin",
+        compute_capability=(8, 7),
+        integrated=True,
+        memory_bytes=7 << 30,
+        driver=12060,
+        runtime=12060,
+    )
+    monkeypatch.setattr("emorec_rt.engines.tensorrt.api.on_jetson", lambda: True)
+    monkeypatch.setattr("emorec_rt.engines.tensorrt.cuda.current_device", lambda: orin)
+    plan = default_options(orin)
+    assert plan != BuildOptions()
+    asked = build_options(**{**NOTHING, "optimization_level": 5})
+    assert asked == msgspec.structs.replace(plan, optimization_level=5)
+    assert build_options(**NOTHING) is None

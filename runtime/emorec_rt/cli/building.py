@@ -66,7 +66,9 @@ def build_options(
     version_compatible: bool,
 ) -> BuildOptions | None:
     """The options that were given; ``None`` when none was, so that a plan at hand is kept as it is."""
-    from emorec_rt.engines.tensorrt.options import BuildOptions, chunks_beside, up_to
+    import msgspec
+
+    from emorec_rt.engines.tensorrt.options import chunks_beside, up_to
 
     given: dict[str, Any] = {}
     if max_batch is not None:
@@ -76,7 +78,20 @@ def build_options(
     if optimization_level is not None:
         given["optimization_level"] = optimization_level
     given.update({name: True for name, on in _flags(refit, version_compatible) if on})
-    return BuildOptions(**given) if given else None
+    return msgspec.structs.replace(_machines_own(), **given) if given else None
+
+
+def _machines_own() -> BuildOptions:
+    """What the options that were given are laid over: on a Jetson its memory plan."""
+    from emorec_rt.engines.tensorrt.api import on_jetson
+    from emorec_rt.engines.tensorrt.options import DEFAULTS
+
+    if not on_jetson():
+        return DEFAULTS
+    from emorec_rt.engines.tensorrt.cuda import current_device
+    from emorec_rt.engines.tensorrt.opening import default_options
+
+    return default_options(current_device())
 
 
 def _flags(refit: bool, version_compatible: bool) -> tuple[tuple[str, bool], ...]:
