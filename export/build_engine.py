@@ -40,6 +40,13 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 
+CALIBRATION = {
+    "calib_method": "method",
+    "calib_clips": "calibration_clips",
+    "calib_seconds": "calibration_seconds",
+}
+"""Options of the calibration, and the fields of a request that have their defaults."""
+
 
 @click.command(help=(__doc__ or "").split("\n", 1)[0])
 @click.option(
@@ -78,23 +85,17 @@ ROOT = Path(__file__).resolve().parent.parent
 @click.option(
     "--calib-method",
     type=click.Choice(["max", "percentile", "entropy"]),
-    default="max",
-    show_default=True,
-    help="How a range is drawn from values, without a ranges.json.",
+    help="How a range is drawn from values, without a ranges.json.  [default: max]",
 )
 @click.option(
     "--calib-clips",
     type=click.IntRange(min=1),
-    default=24,
-    show_default=True,
-    help="Training clips to calibrate on, without --calib: a seeded sample.",
+    help="Training clips to calibrate on, without --calib: a seeded sample.  [default: 24]",
 )
 @click.option(
     "--calib-seconds",
     type=click.FloatRange(min=1.0),
-    default=600.0,
-    show_default=True,
-    help="How much of the recordings of --calib, at random places spread over all of them.",
+    help="How much of the recordings of --calib, at random places spread over all of them.  [default: 600]",
 )
 @click.option(
     "--test-clips",
@@ -168,12 +169,33 @@ def _check(int8: bool, quantised: bool, options: dict[str, Any]) -> None:
         raise UsageError(f"--calib {absent[0]}: no such file or folder; calibration/collect.py writes ranges")
     if len(calib) > 1 and any(map(_is_ranges, calib)):
         raise UsageError("--calib takes recordings, or one ranges.json")
+    _check_calibration(calib, options, quantised=quantised)
+    plan = next((name for name in PLAN_OPTIONS if options[name]), None)
+    if plan is not None and not {"tensorrt", "torch-tensorrt", "all"} & set(options["backends"]):
+        raise UsageError(f"{_option(plan)} is for TensorRT; add --backend tensorrt")
     if options["only"] and options["precision"] == "fp32":
         raise UsageError("--only leaves FP32 out; choose another --precision")
     if options["only"] and {"torch-tensorrt", "all"} & set(options["backends"]):
         raise UsageError("torch-tensorrt runs in FP32, which --only leaves out; name the other backends")
     if options["auto_mixed"] and not int8:
         raise UsageError("--auto-mixed is for INT8; add --int8")
+
+
+def _check_calibration(calib: tuple[Path, ...], options: dict[str, Any], *, quantised: bool) -> None:
+    """Refuse how to calibrate where nothing is, or where something else says it."""
+    given = [name for name in CALIBRATION if options[name] is not None]
+    if given and not quantised:
+        raise UsageError(f"{_option(given[0])} is for INT8 and FP8; add --int8 or --fp8")
+    if given and any(map(_is_ranges, calib)):
+        raise UsageError(f"{_option(given[0])} would do nothing: the ranges of --calib are there already")
+    if "calib_clips" in given and calib:
+        raise UsageError("--calib-clips counts training clips; recordings take --calib-seconds")
+    if "calib_seconds" in given and not calib:
+        raise UsageError("--calib-seconds is of the recordings of --calib; training clips take --calib-clips")
+
+
+def _option(name: str) -> str:
+    return f"--{name.removesuffix('_mib').replace('_', '-')}"
 
 
 def _own_precision(
@@ -227,16 +249,14 @@ def _build(
         precision=precision,
         only=options["only"],
         auto_mixed=options["auto_mixed"],
-        method=options["calib_method"],
         ranges=next(filter(_is_ranges, calib), None),
         recordings=tuple(path for path in calib if not _is_ranges(path)),
-        calibration_seconds=options["calib_seconds"],
         data=data_request(options["data"], None, options["speaker_pattern"]),
-        calibration_clips=options["calib_clips"],
         test_clips=options["test_clips"],
         max_drop=options["max_drop"],
         notice=options["notice"],
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        **{field: options[name] for name, field in CALIBRATION.items() if options[name] is not None},
     )
     _run(source, request, selection, how)
     return target
