@@ -101,9 +101,8 @@ def _compile(
     draft: Path,
 ) -> None:
     examples = tuple(_example(spec, batch.best, device) for spec in graph.inputs)
-    batch_dim = torch.export.Dim("batch", min=batch.smallest, max=batch.largest)
-    shapes = tuple({0: batch_dim} for _ in graph.inputs)
     try:
+        shapes = _shapes(graph, batch)
         with torch.no_grad():
             program = torch.export.export(module, examples, dynamic_shapes=shapes)
         inputs = [_input(torch_tensorrt, spec, batch) for spec in graph.inputs]
@@ -116,6 +115,14 @@ def _compile(
             str(error),
             "take the tensorrt backend, or another torch-tensorrt",
         ) from error
+
+
+def _shapes(graph: Graph, batch: BatchRange) -> tuple[dict[int, Any], ...]:
+    """Which dimensions vary; a batch that can only be 1 is no dimension, as torch.export has it."""
+    if batch.largest == batch.smallest:
+        return tuple({} for _ in graph.inputs)
+    dimension = torch.export.Dim("batch", min=batch.smallest, max=batch.largest)
+    return tuple({0: dimension} for _ in graph.inputs)
 
 
 def _compile_options(options: BuildOptions) -> dict[str, Any]:

@@ -117,6 +117,18 @@ def test_a_program_takes_any_batch_and_gives_what_the_graph_gives(
             np.testing.assert_allclose(engine.run(feeds)[output], expected, rtol=1e-3, atol=1e-3)
 
 
+def test_one_at_a_time(models: Models, bundle: Bundle) -> None:
+    """What ``--max-batch`` of less than 8 leaves for windows."""
+    found, options = libraries("2.14.0"), BuildOptions(chunks=BatchRange(1, 1, 1))
+    path, _ = compile_program("fusion", models.fusion, bundle, options=options, libraries=found, device="cpu")
+    graph = bundle.manifest.graphs["fusion"]
+    engine = TorchTensorRTEngine(
+        path, graph.inputs, graph.outputs, BatchRange(1, 1, 1), libraries=found, device="cpu"
+    )
+    feeds = {spec.name: np.ones((3, *spec.shape[1:]), spec.dtype) for spec in graph.inputs}
+    assert engine.run(feeds)["logits"].shape[0] == 3
+
+
 def test_only_options_that_a_release_knows_are_given(compiled: Compiled) -> None:
     expected = {"batch": (1, 2, 4), "workspace_size": 1 << 20, "optimization_level": 2}
     old, new = compiled.libraries["fusion"], compiled.libraries["vision"]
