@@ -23,12 +23,15 @@ from emorec_rt.windows import iter_windows
 Batches = Mapping[GraphName, Sequence[Tensors]]
 """What each graph is fed."""
 
-PROBED_BATCHES: Final = 4
-"""Batches of each graph that are kept."""
+CLIP_BATCHES: Final = 2
+"""Batches of each graph that are kept of a clip: the next one shows somebody else."""
+
+PROBED_BATCHES: Final = 8
+"""In all."""
 
 
 class RecordingEngine:
-    """Keeps the first batches that it is fed.
+    """Keeps the first batches of each clip that it is fed.
 
     Args:
         engine: Does the work.
@@ -38,10 +41,16 @@ class RecordingEngine:
         self.inputs, self.outputs = engine.inputs, engine.outputs
         self.batches: list[Tensors] = []
         self._engine = engine
+        self._left = 0
+
+    def begin_clip(self) -> None:
+        """Keep the next batches."""
+        self._left = min(CLIP_BATCHES, PROBED_BATCHES - len(self.batches))
 
     def run(self, feeds: Tensors) -> dict[str, NDArray[Any]]:
         """See ``Engine.run``."""
-        if len(self.batches) < PROBED_BATCHES:
+        if self._left > 0:
+            self._left -= 1
             self.batches.append({name: array.copy() for name, array in feeds.items()})
         return self._engine.run(feeds)
 
@@ -61,6 +70,8 @@ def probe(
     recording = {name: RecordingEngine(engine) for name, engine in engines.items()}
     detector = FaceDetector()
     for clip in clips:
+        for engine in recording.values():
+            engine.begin_clip()
         cropper = FaceCropper(
             clip.faces,
             detector=detector,
