@@ -14,7 +14,7 @@ class Silent:
 
     inputs = outputs = ()
 
-    def run(self, feeds: Any) -> dict[str, Any]:
+    def run(self, _: Any) -> dict[str, Any]:
         return {}
 
 
