@@ -13,8 +13,11 @@ from emorec_rt import recognizer as module
 from emorec_rt.bundle import open_bundle
 from emorec_rt.engines import open_engines
 from emorec_rt.engines.base import Engine, Tensors
+from emorec_rt.errors import EngineError
 from emorec_rt.frame_encoding import Thinning
+from emorec_rt.inputs import plan
 from emorec_rt.recognizer import Done, Failed, Options, Recognizer, Row
+from emorec_rt.session import Session
 from folder_clips import write_clip
 
 
@@ -124,3 +127,45 @@ def test_folders_of_real_media_give_the_rows_of_single_files(media_root: Path) -
         np.testing.assert_allclose(
             [p.probabilities for p in mine], [p.probabilities for p in alone], atol=1e-4
         )
+
+
+def test_a_file_that_is_stopped_fails_and_the_next_run_starts_afresh(
+    counted: Recognizer, short: list[Path]
+) -> None:
+    counted.options = Options(faces="off")
+    events = []
+    for event in counted.run(short):
+        events.append(event)
+        counted.stop()
+    (failed,) = (event for event in events if isinstance(event, Failed))
+    assert (failed.source, failed.error.reason) == (short[0], "stopped before its end")
+    assert not any(isinstance(event, Done) for event in events)
+    assert {event.source for event in events} == {short[0]}
+    assert sum(isinstance(event, Done) for event in counted.run(short)) == 7
+
+
+def test_after_a_failure_engines_are_loaded_again(
+    monkeypatch: pytest.MonkeyPatch, short: list[Path], tmp_path: Path
+) -> None:
+    loads: list[str] = []
+
+    class FailsOnce(Counting):
+        def run(self, feeds: Tensors) -> dict[str, Any]:
+            if len(loads) == 1:
+                raise EngineError("the library failed")
+            return super().run(feeds)
+
+    def opened(*arguments: Any, **options: Any) -> tuple[str, dict[str, Engine]]:
+        name, engines = open_engines(*arguments, **options)
+        loads.append(name)
+        return name, {graph: FailsOnce(engine) for graph, engine in engines.items()}
+
+    monkeypatch.setattr(module, "open_engines", opened)
+    recognizer = Recognizer(open_bundle(), Options(backend="onnxruntime", faces="off"))
+    jobs = plan(short, [], tmp_path / "out", ["csv"])
+    account = Session(recognizer, jobs, complain=lambda _: None).run()
+    assert loads == ["onnxruntime"] * 2
+    lost = [outcome for outcome in account.outcomes if "the library failed" in outcome.cause]
+    assert 1 <= len(lost) <= 2  # the first batch holds frames of two clips
+    assert account.done == 7 - len(lost)
+    assert len(list((tmp_path / "out").iterdir())) == account.done
