@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import NoReturn
 
 from emorec_rt.account import Outcome
 from emorec_rt.errors import EmorecError, UsageError
 from emorec_rt.faces import keep_opencv_to_one_thread
 from emorec_rt.inputs import Job
+from emorec_rt.leaving import leave
 from emorec_rt.recognizer import Options, Recognizer
 
 
@@ -76,7 +76,7 @@ Message = Ready | Refused | Said | Progressed | Settled
 def work(connection: Connection, task: Work) -> None:
     """Run each job that comes, until ``None`` does. The body of a process of its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it goes to all processes of a terminal; the first decides
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, leave)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     keep_opencv_to_one_thread()
     try:
@@ -116,10 +116,6 @@ def _run(connection: Connection, recognizer: Recognizer, job: Job, min_segment_s
         connection.send(Settled(Outcome(job.source, "failed", cause=str(error)), last=True))
         return False
     return True
-
-
-def _leave(number: int, _frame: object) -> NoReturn:
-    raise SystemExit(128 + number)  # unwinds, so that no half-written file stays behind
 
 
 def _end_with_parent() -> None:

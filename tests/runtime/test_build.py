@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -209,14 +210,7 @@ def test_a_terminal_sees_one_line_that_is_redrawn(
 
 
 def test_on_a_jetson_options_are_laid_over_its_memory_plan(monkeypatch: pytest.MonkeyPatch) -> None:
-    orin = Device(
-        name="Orin",
-        compute_capability=(8, 7),
-        integrated=True,
-        memory_bytes=7 << 30,
-        driver=12060,
-        runtime=12060,
-    )
+    orin = replace(GPU, name="Orin", integrated=True, memory_bytes=7 << 30)
     monkeypatch.setattr("emorec_rt.engines.tensorrt.api.on_jetson", lambda: True)
     monkeypatch.setattr("emorec_rt.engines.tensorrt.cuda.current_device", lambda: orin)
     plan = default_options(orin)

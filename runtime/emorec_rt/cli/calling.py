@@ -8,12 +8,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from emorec_rt.cli.building import BuildProgress
 from emorec_rt.cli.console import say
+from emorec_rt.leaving import leave
 
 if TYPE_CHECKING:
     from emorec_rt.account import Account, Outcome
@@ -112,10 +113,11 @@ class Call:
 
         keep_opencv_to_one_thread()
         building = BuildProgress()
-        recognizer = Recognizer(
-            open_bundle(self.bundle), self.options, progress=building if self.note is say else None
-        )
-        building.close()
+        told = building if self.note is say else None
+        try:
+            recognizer = Recognizer(open_bundle(self.bundle), self.options, progress=told)
+        finally:
+            building.close()
         self._say_backend(recognizer.backend)
         if any(is_address(job.source) for job in left):
             _stop_on_signal(recognizer)
@@ -197,8 +199,3 @@ def _stop_on_signal(recognizer: Recognizer) -> None:
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-
-
-def leave(number: int, _frame: object) -> NoReturn:
-    """End the process on a signal. An exception unwinds, so that no half-written file stays behind."""
-    raise SystemExit(128 + number)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emorec_rt.cli.calling import Call, leave
+from emorec_rt.cli.calling import Call
 from emorec_rt.cli.console import FiniteRange, say, silent
 from emorec_rt.cli.folder_options import folder_options
 from emorec_rt.cli.source_options import parsed, source_options
+from emorec_rt.leaving import leave
 
 if TYPE_CHECKING:
     from emorec_rt.account import Account

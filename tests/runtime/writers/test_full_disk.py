@@ -81,7 +81,7 @@ def test_a_process_that_is_asked_to_end_cleans_up(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from emorec_rt.cli.calling import leave\n"
+        "from emorec_rt.leaving import leave\n"
         "from emorec_rt.writers import WholeFile\n"
         "signal.signal(signal.SIGTERM, leave)\n"
         "with WholeFile(Path(sys.argv[1])) as file:\n"
