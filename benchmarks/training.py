@@ -26,13 +26,12 @@ LEAD_LIMIT = 0.10
 
 def train(seed: int) -> dict[str, Any]:
     """Run the demo training; return its minutes and test scores."""
-    out = ROOT / "runs" / f"demo-seed{seed}"
+    out = f"runs/demo-seed{seed}"
     started = time.perf_counter()
-    subprocess.run(
-        [sys.executable, str(ROOT / "train" / "run.py"), "--seed", str(seed), "--out", str(out)], check=True
-    )
+    command = [sys.executable, "train/run.py", "--seed", str(seed), "--out", out]
+    subprocess.run(command, check=True, cwd=ROOT)
     minutes = (time.perf_counter() - started) / 60
-    test = msgspec.json.decode((out / "metrics.json").read_bytes())["test"]
+    test = msgspec.json.decode((ROOT / out / "metrics.json").read_bytes())["test"]
     scores = {mode: test[mode]["macro_f1"] for mode in ("visual", "audio", "both")}
     lead = scores["both"] - max(scores["visual"], scores["audio"])
     return {"seed": seed, "minutes": minutes, "macro_f1": scores, "lead": lead}

@@ -137,8 +137,8 @@ def main(
         if not ablate:
             raise UsageError("--quick goes with --ablate; --effort and --clips shorten a training")
         clips, effort, seeds = clips or QUICK_CLIPS, effort * QUICK_EFFORT, 2
-    if ablate and (resume or tensorboard or device != "cpu"):
-        raise UsageError("--resume, --tensorboard and --device go with a training, not with --ablate")
+    if ablate and tensorboard:
+        raise UsageError("--tensorboard goes with a training, not with --ablate")
     cores = usable_cores()
     # torchrun's processes on one machine share its cores.
     torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))

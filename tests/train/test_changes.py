@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,12 @@ def test_the_papers_windows_and_encoders() -> None:
     assert paper.preprocessing.window.steps == 60
     assert paper.vision.pretrained == "ViT-B-32:openai"
     assert paper.audio.pretrained == "facebook/wav2vec2-base-960h"
+
+
+@pytest.mark.parametrize("name", ["reference", "affwild2", "edge"])
+def test_published_weights_are_pinned_to_a_commit(name: str) -> None:
+    model = PRESETS[name].model
+    for encoder in (model.vision, model.audio):
+        assert re.fullmatch(r"[0-9a-f]{40}", encoder.revision)
+    newest = change(PRESETS[name], ("model.vision.revision=",))
+    assert newest.model.vision.revision == ""

@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,7 +20,7 @@ from torch.nn.functional import normalize
 from emorec_rt.errors import OutputError
 from emorec_rt.window import Window
 from emorec_train import fit
-from emorec_train.features import ClipWindows, stack_windows
+from emorec_train.features import ClipWindows, WindowSet, stack_windows
 from emorec_train.fit import Around, Fit, fit_fusion
 from emorec_train.labels import IGNORED
 from emorec_train.model.checkpoint import CheckpointError
@@ -107,6 +108,27 @@ def test_training_ends_when_nothing_gets_better(monkeypatch: pytest.MonkeyPatch)
     assert result.validation.macro_f1 == 0.5
 
 
+def test_a_clean_start_drops_nothing_and_is_never_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    dropped: list[int] = []
+    drop = fit.drop_modalities
+    scores = iter([0.9, 0.95, 0.3, 0.5])
+
+    def counted(*arguments: Any) -> WindowSet:
+        dropped.append(len(arguments[0]))
+        return drop(*arguments)
+
+    def scored(*arguments: object) -> object:
+        return msgspec.structs.replace(fit_scores, macro_f1=next(scores))
+
+    fit_scores = fitted(SETTINGS, epochs=1).validation
+    monkeypatch.setattr(fit, "drop_modalities", counted)
+    monkeypatch.setattr(fit, "evaluate", scored)
+    result = fitted(SETTINGS, epochs=4, clean_start=0.5, patience=1)
+    assert [line.macro_f1 for line in result.log] == [0.9, 0.95, 0.3, 0.5]
+    assert result.validation.macro_f1 == 0.5
+    assert sum(dropped) == 2 * 2 * CLASSES  # the windows of two epochs
+
+
 def test_the_settings_choose_the_loss() -> None:
     labels = torch.tensor([[0, 0, 1, IGNORED]])
     assert step_loss(SETTINGS, labels, 2) == step_loss(SETTINGS, labels, 2)
@@ -136,7 +158,13 @@ def test_every_loss_learns(settings: dict[str, object]) -> None:
 PROTOTYPES = normalize(torch.randn(CLASSES, FRAME_WIDTH, generator=torch.Generator()), dim=-1)
 LEARNT, HELD_OUT = clips(2 * CLASSES), clips(CLASSES, 1)
 FULL = msgspec.structs.replace(
-    SETTINGS, epochs=4, accumulate=2, average_decay=0.9, class_weights="balanced", time_jitter=1
+    SETTINGS,
+    epochs=4,
+    accumulate=2,
+    average_decay=0.9,
+    class_weights="balanced",
+    time_jitter=1,
+    clean_start=0.4,
 )
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from unittest.mock import patch
 
 import msgspec
 import pytest
 from safetensors.torch import load_file
 
-from emorec_train import recipe
+from emorec_train import ablation, recipe
 from emorec_train.changes import change
 from emorec_train.fit import fit_fusion
 from emorec_train.stages import EncoderChoice, choose_encoders
@@ -24,9 +25,21 @@ class KilledError(Exception):
     pass
 
 
-def run(out: Path, *arguments: str) -> int:
-    options = ("--preset", "tiny", "--random-encoders", "--workers", "1", "--set", "fusion.average_decay=0.5")
+def run(out: Path, *arguments: str, preset: str = "tiny") -> int:
+    options = ("--preset", preset, "--random-encoders", "--workers", "1", "--set", "fusion.average_decay=0.5")
     return call("run.py", *options, "--out", str(out), *arguments)
+
+
+def killed_after(fits: int) -> Callable[..., object]:
+    """In the place of ``fit_fusion``."""
+    calls = iter(range(fits))
+
+    def fit(*arguments: Any) -> object:
+        if next(calls, None) is None:
+            raise KilledError
+        return fit_fusion(*arguments)
+
+    return fit
 
 
 def test_a_stopped_run_goes_on_to_the_same_checkpoint(
@@ -36,14 +49,7 @@ def test_a_stopped_run_goes_on_to_the_same_checkpoint(
     assert run(whole, "--tensorboard", str(tmp_path / "board")) == 0
     assert list((tmp_path / "board").glob("events.*"))
 
-    calls = iter(range(3))
-
-    def killed(*arguments: object) -> object:
-        if next(calls) == 2:
-            raise KilledError
-        return fit_fusion(*arguments)  # type: ignore[arg-type]
-
-    with patch.object(recipe, "fit_fusion", killed), pytest.raises(KilledError):
+    with patch.object(recipe, "fit_fusion", killed_after(2)), pytest.raises(KilledError):
         run(stopped)
     kept = {file.name for file in (tmp_path / "stopped.state").iterdir()}
     assert kept == {"visual.safetensors", "audio.safetensors"}
@@ -64,6 +70,42 @@ def test_a_stopped_run_goes_on_to_the_same_checkpoint(
     capsys.readouterr()
     assert run(stopped, "--resume") == 0
     assert "is complete" in capsys.readouterr().err
+
+
+def test_encoders_that_learn_are_the_same_when_a_run_goes_on(tmp_path: Path) -> None:
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert run(whole, preset="tiny-trained") == 0
+    with patch.object(recipe, "fit_fusion", killed_after(1)), pytest.raises(KilledError):
+        run(stopped, preset="tiny-trained")
+    assert run(stopped, "--resume", preset="tiny-trained") == 0
+    for file in ("vision", "audio", "fusion"):
+        name = f"{file}.safetensors"
+        assert (stopped / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_stopped_ablation_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    ablate = ("--ablate", "--seeds", "2")
+    assert run(whole, *ablate) == 0
+    with patch.object(ablation, "fit_fusion", killed_after(9)), pytest.raises(KilledError):
+        run(stopped, *ablate)
+    kept = [file.name for file in (tmp_path / "stopped.state").iterdir()]
+    assert len(kept) == 9
+    assert "seed1-audio.safetensors" in kept
+    assert run(stopped, *ablate, "--resume") == 0
+    assert not (tmp_path / "stopped.state").exists()
+    assert (stopped / "ablation.csv").read_bytes() == (whole / "ablation.csv").read_bytes()
+    capsys.readouterr()
+    assert run(stopped, *ablate, "--resume") == 0
+    assert "is complete" in capsys.readouterr().err
+
+
+def test_an_ablation_in_several_processes_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert run(tmp_path / "out", "--ablate") == 2
+    assert "one process" in capsys.readouterr().err
 
 
 def test_wrong_settings_are_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +26,16 @@ from emorec_rt.manifest import Decoding
 from emorec_rt.writers.base import WholeFile
 from emorec_train.decoding import tune
 from emorec_train.evaluate import label_steps, score_clips, stitched_clips
-from emorec_train.fit import Fitted, fit_fusion, with_mode
+from emorec_train.fit import Around, Fitted, fit_fusion, with_mode
 from emorec_train.metrics import Scores
 from emorec_train.model.config import Mode
 from emorec_train.plots import plot_bars
+from emorec_train.processes import Processes, joined
 from emorec_train.progress import Stopwatch, say
 from emorec_train.recipe import Run, prepare, scored_split
 from emorec_train.settings import Preset
 from emorec_train.stages import Windows
+from emorec_train.state import forget, state_folder
 
 JSON_FILE, CSV_FILE, PLOT_FILE = "ablation.json", "ablation.csv", "ablation.png"
 
@@ -86,28 +89,38 @@ def ablate(run: Run, seeds: Sequence[int]) -> dict[str, Any]:
     """Train and score every variant for every seed; write ``ablation.json``, ``.csv`` and ``.png``.
 
     Args:
-        run: What to train; ``run.seed`` is that of the encoders, ``run.out`` the folder of the results.
+        run: What to train; ``run.seed`` is that of the encoders, ``run.out`` the folder of the results. What a
+            stopped call has done is kept beside it, see ``state_folder``, for ``run.resume``.
         seeds: Of the fusions.
 
     Returns:
         What stands in ``ablation.json``.
 
     Raises:
-        UsageError: Fewer than two seeds have no spread.
+        UsageError: Fewer than two seeds have no spread; or several processes.
         EmorecError: See ``recipe.train``.
     """
     if len(set(seeds)) < 2:
         raise UsageError("an ablation needs two seeds or more, to know the spread")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("--ablate runs in one process; call it without torchrun")
+    if run.resume and not state_folder(run.out).exists() and (run.out / JSON_FILE).is_file():
+        say(f"{run.out} is complete: there is nothing to go on with")
+        return msgspec.json.decode((run.out / JSON_FILE).read_bytes(), type=dict[str, Any])
+    if not run.resume:
+        forget(state_folder(run.out))
     watch = Stopwatch()
-    run, _, windows, prototypes = prepare(run, watch)
-    scores: dict[str, list[Scores]] = {variant.name: [] for variant in _variants(prototypes)}
-    with watch.stage("fusions"):
-        for seed in seeds:
-            for name, score in _one_seed(run.preset, windows, prototypes, seed).items():
-                scores[name].append(score)
-            say(
-                f"seed {seed}: " + ", ".join(f"{name} {own[-1].macro_f1:.3f}" for name, own in scores.items())
-            )
+    with joined(run.device) as processes:
+        run, _, windows, prototypes = prepare(run, watch)
+        scores: dict[str, list[Scores]] = {variant.name: [] for variant in _variants(prototypes)}
+        with watch.stage("fusions"):
+            for seed in seeds:
+                for name, score in _one_seed(run, windows, prototypes, seed, processes).items():
+                    scores[name].append(score)
+                say(
+                    f"seed {seed}: "
+                    + ", ".join(f"{name} {own[-1].macro_f1:.3f}" for name, own in scores.items())
+                )
     result = {
         "command": run.command,
         "split": scored_split(windows),
@@ -121,6 +134,7 @@ def ablate(run: Run, seeds: Sequence[int]) -> dict[str, Any]:
         result["verdicts"].append(NO_TEST_SPLIT)
     say(table(result))
     _write(run.out, result)
+    forget(state_folder(run.out))
     return result
 
 
@@ -131,20 +145,29 @@ def _variants(prototypes: Tensor | None) -> list[Variant]:
     return [variant for variant in VARIANTS if variant != TEXT]
 
 
-def _one_seed(preset: Preset, windows: Windows, prototypes: Tensor | None, seed: int) -> dict[str, Scores]:
-    scored, labels = windows[scored_split(windows)], preset.model.labels
-    fitted: dict[tuple[Mode, bool], Fitted] = {}
+def _one_seed(
+    run: Run, windows: Windows, prototypes: Tensor | None, seed: int, processes: Processes
+) -> dict[str, Scores]:
+    preset, scored = run.preset, windows[scored_split(windows)]
+    fitted: dict[str, Fitted] = {}
     scores = {}
     for variant in _variants(prototypes):
-        key = (variant.mode, variant.text and prototypes is not None)
+        texts = prototypes if variant.text else None
+        # Rows that differ in their decoding alone share a fusion.
+        key = f"seed{seed}-{variant.mode}{'' if texts is None else '-text'}"
         if key not in fitted:
-            texts = prototypes if variant.text else None
-            model = with_mode(preset.model, variant.mode)
             fitted[key] = fit_fusion(
-                model, preset.fusion, windows["train"], windows["validation"], texts, seed
+                with_mode(preset.model, variant.mode),
+                preset.fusion,
+                windows["train"],
+                windows["validation"],
+                texts,
+                seed,
+                Around(processes, state_folder(run.out) / f"{key}.safetensors", run.resume),
             )
         decoding = _tuned(preset, windows, fitted[key]) if variant.decoded else None
-        scores[variant.name] = score_clips(stitched_clips(fitted[key].fusion, scored), labels, decoding)
+        clips = stitched_clips(fitted[key].fusion, scored)
+        scores[variant.name] = score_clips(clips, preset.model.labels, decoding)
     return scores
 
 

@@ -152,8 +152,17 @@ class Fit:
     @property
     def out_of_patience(self) -> bool:
         """Whether nothing got better for as many epochs as the settings allow."""
-        scores = [epoch.macro_f1 for epoch in self.log]
+        scores = self._comparable
         return bool(scores) and 0 < self._settings.patience <= len(scores) - 1 - scores.index(max(scores))
+
+    @property
+    def _clean_epochs(self) -> int:
+        return round(self._settings.clean_start * self._settings.epochs)
+
+    @property
+    def _comparable(self) -> list[float]:
+        """Validation scores to compare an epoch with: none of a clean start, which knows no missing streams."""
+        return [epoch.macro_f1 for epoch in self.log[self._clean_epochs :]]
 
     def epoch(self, validation: Sequence[ClipWindows], labels: Sequence[str]) -> Epoch:
         """Pass over the windows once, in an order of its own, and validate."""
@@ -162,7 +171,7 @@ class Fit:
         fusion = copy.deepcopy(self._scored).cpu()
         scores = evaluate(fusion, validation, labels)
         macro_f1 = self._processes.agree(scores.macro_f1)
-        if not self.log or macro_f1 > max(epoch.macro_f1 for epoch in self.log):
+        if macro_f1 > max(self._comparable, default=-1.0):
             self._best = fusion, scores
         epoch = Epoch(
             mode=self._mode,
@@ -216,7 +225,9 @@ class Fit:
 
     def _add(self, index: Tensor, share: float) -> float:
         # Every process draws for the whole batch: their parts are then those of one process's batch.
-        batch = drop_modalities(self._windows.select(index), self._settings, self._generator)
+        batch = self._windows.select(index)
+        if len(self.log) >= self._clean_epochs:
+            batch = drop_modalities(batch, self._settings, self._generator)
         batch = batch.to(self._processes.device)
         if self._processes.count == 1:
             loss = self._objective.loss(batch)

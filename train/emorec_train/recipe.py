@@ -36,7 +36,7 @@ from emorec_train.stages import (
     make_windows,
     open_source,
 )
-from emorec_train.state import log_csv
+from emorec_train.state import forget, log_csv, state_folder
 
 ABLATIONS: tuple[Mode, ...] = ("visual", "audio")
 LOG_FILE = "log.csv"
@@ -74,11 +74,6 @@ class Run:
     resume: bool = False
     device: str = "cpu"
     tensorboard: Path | None = None
-
-
-def state_folder(out: Path) -> Path:
-    """Where a run keeps what ``--resume`` goes on from, until its checkpoint is written."""
-    return out.with_name(out.name + ".state")
 
 
 def train(run: Run) -> dict[Mode, Scores]:
@@ -139,7 +134,7 @@ def _fit_modes(
 ) -> dict[Mode, Fitted]:
     preset, folder = run.preset, state_folder(run.out)
     if not run.resume and processes.leads:
-        _forget(folder)
+        forget(folder)
     fitted: dict[Mode, Fitted] = {}
     with open_board(run.tensorboard if processes.leads else None) as board:
         for mode in dict.fromkeys((*ABLATIONS, preset.model.fusion.mode)):
@@ -153,14 +148,6 @@ def _fit_modes(
                 Around(processes, folder / f"{mode}.safetensors", run.resume, board),
             )
     return fitted
-
-
-def _forget(folder: Path) -> None:
-    """Remove the state of a run, and nothing else that may lie in the folder."""
-    for file in folder.glob("*.safetensors"):
-        file.unlink(missing_ok=True)
-    with suppress(OSError):
-        folder.rmdir()
 
 
 def _finish(
@@ -182,7 +169,7 @@ def _finish(
     _save(run, models, fitted[preset.model.fusion.mode], prototypes, clips, metrics, settings)
     with WholeFile(run.out / LOG_FILE) as file:
         file.write(log_csv(epoch for fit in fitted.values() for epoch in fit.log))
-    _forget(state_folder(run.out))
+    forget(state_folder(run.out))
     say(table({f"{mode} ({scored})": value for mode, value in scores.items()}))
     say(f"seconds: {watch.seconds}")
     return scores

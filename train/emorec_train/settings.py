@@ -59,6 +59,8 @@ class FusionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         stretch_dropout: Share of windows that lose a stretch of a stream, for each stream.
         feature_noise: Standard deviation of noise on the features, relative to their own.
         time_jitter: Most steps by which sound is shifted against the picture, either way.
+        clean_start: Share of the epochs, the first ones, in which nothing is dropped, shaken or shifted: what
+            differs over time in both streams is found sooner while both are whole.
         class_weights: ``balanced`` weighs rare classes up, see ``imbalance.balanced_weights``.
         balance_beta: Its strength.
         logit_adjustment: Scale of the log prior that is added to the logits while training; 1 is the paper's.
@@ -83,6 +85,7 @@ class FusionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     stretch_dropout: Share = 0.2
     feature_noise: Amount = 0.1
     time_jitter: Count = 0
+    clean_start: Below1 = 0.0
     class_weights: ClassWeights = "equal"
     balance_beta: Below1 = 0.999
     logit_adjustment: Amount = 0.0

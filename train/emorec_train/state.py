@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,19 @@ from emorec_train.model.checkpoint import CheckpointError
 
 _KEY: Final = "emorec"
 _AGAIN: Final = "train again without --resume"
+
+
+def state_folder(out: Path) -> Path:
+    """Where a run keeps what ``--resume`` goes on from, until its results are written to ``out``."""
+    return out.with_name(out.name + ".state")
+
+
+def forget(folder: Path) -> None:
+    """Remove the state of a run, and nothing else that may lie in the folder."""
+    for file in folder.glob("*.safetensors"):
+        file.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 class Epoch(msgspec.Struct, frozen=True, kw_only=True):
