@@ -89,8 +89,8 @@ def ablate(run: Run, seeds: Sequence[int]) -> dict[str, Any]:
     """Train and score every variant for every seed; write ``ablation.json``, ``.csv`` and ``.png``.
 
     Args:
-        run: What to train; ``run.seed`` is that of the encoders, ``run.out`` the folder of the results. What a
-            stopped call has done is kept beside it, see ``state_folder``, for ``run.resume``.
+        run: What to train; ``run.seed`` is that of the encoders, ``run.out`` the folder of the results. What
+            a stopped call has done is kept beside it, see ``state_folder``, for ``run.resume``.
         seeds: Of the fusions.
 
     Returns:

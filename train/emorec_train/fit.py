@@ -161,7 +161,7 @@ class Fit:
 
     @property
     def _comparable(self) -> list[float]:
-        """Validation scores to compare an epoch with: none of a clean start, which knows no missing streams."""
+        """Validation scores to compare an epoch with: none of a clean start, which misses no stream."""
         return [epoch.macro_f1 for epoch in self.log[self._clean_epochs :]]
 
     def epoch(self, validation: Sequence[ClipWindows], labels: Sequence[str]) -> Epoch:
