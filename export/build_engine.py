@@ -230,7 +230,7 @@ def _build(
 
     from emorec_export.backends import select
     from emorec_export.build import Request
-    from emorec_export.variants import default_precision, wanted
+    from emorec_export.variants import exported_precision, wanted
     from emorec_train.model.checkpoint import newest_checkpoint
     from emorec_train.options import data_request
 
@@ -241,7 +241,7 @@ def _build(
     target = out or ROOT / "engines" / source.resolve().name
     check_target(target)
     precisions = wanted(**kinds)
-    precision = _own_precision(precisions, options["precision"] or default_precision(precisions), options)
+    precision = _own_precision(precisions, options["precision"] or exported_precision(precisions), options)
     request = Request(
         out=target,
         name=target.resolve().name,

@@ -29,7 +29,7 @@ def wanted(*, fp16: bool = False, int8: bool = False, fp8: bool = False) -> tupl
     return tuple(precision for precision in ORDER if chosen[precision])
 
 
-def default_precision(precisions: Sequence[Precision]) -> Precision:
+def exported_precision(precisions: Sequence[Precision]) -> Precision:
     """What a bundle runs unless asked otherwise: INT8 if it was made, which CPUs run fast, else FP32.
 
     FP16 and FP8 are for GPUs, whose backends take them where a bundle has them.

@@ -32,12 +32,13 @@ class Batcher:
     Where a batch doesn't fit into the engine's memory, it is halved, from then on for all that follow.
 
     Attributes:
+        batch_size: Items of a whole batch.
         submitted: Items added so far.
     """
 
     def __init__(self, engine: Engine, batch_size: int) -> None:
         self._engine = engine
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self.submitted = 0
         self._waiting: list[tuple[Item, Callable[[Item], None]]] = []
         self._lanes = lanes_of(engine)
@@ -48,7 +49,7 @@ class Batcher:
         """Add an item; ``done`` gets its outputs once its batch has run."""
         self._waiting.append((item, done))
         self.submitted += 1
-        if len(self._waiting) >= self._batch_size:
+        if len(self._waiting) >= self.batch_size:
             self._start(1)
         self.poll()
 
@@ -88,7 +89,7 @@ class Batcher:
     def _run(self, batch: Batch) -> None:
         """Run a batch here and now, in pieces that fit."""
         while batch:
-            piece = batch[: self._batch_size]
+            piece = batch[: self.batch_size]
             try:
                 outputs = self._outputs(piece)
             except OutOfMemoryError as error:
@@ -101,8 +102,8 @@ class Batcher:
         if len(batch) == 1:
             raise error
         # Another lane may have halved it further while this batch ran.
-        self._batch_size = min(self._batch_size, len(batch) // 2)
-        _logger.warning("going on with batches of %d: %s", self._batch_size, error)
+        self.batch_size = min(self.batch_size, len(batch) // 2)
+        _logger.warning("going on with batches of %d: %s", self.batch_size, error)
 
     def _outputs(self, batch: Batch) -> Item:
         """The engine's answer to a batch."""

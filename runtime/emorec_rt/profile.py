@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emorec_rt.batching import Batcher
 from emorec_rt.engines.base import Engine, Tensors, lanes_of
 from emorec_rt.faces import Crop, FaceCropper
 from emorec_rt.media import MediaItem, open_media
@@ -157,7 +158,9 @@ def _run_stages(recognizer: Recognizer, source: Path, watch: _Watch) -> None:
         interpolation=spec.vision.interpolation,
     )
     cropper.spent = watch.seconds["face"]
-    with open_media(source) as media:
+    sizes = recognizer.batch_sizes
+    fusions = Batcher(fusion, sizes["fusion"])
+    with open_media(source, limits=recognizer.options.source.limits) as media:
         windows = iter_windows(
             watch.items(media),
             spec,
@@ -166,6 +169,9 @@ def _run_stages(recognizer: Recognizer, source: Path, watch: _Watch) -> None:
             cropper,
             has_video=media.has_video,
             has_sound=media.has_sound,
+            vision_batch=sizes["vision"],
+            audio_batch=sizes["audio"],
         )
         for window in windows:
-            fusion.run({name: array[None] for name, array in window.feeds().items()})
+            fusions.submit(window.feeds(), lambda _: None)
+    fusions.flush()

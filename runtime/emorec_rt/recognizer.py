@@ -175,6 +175,15 @@ class Recognizer:
         """Crops that the vision encoder was given so far."""
         return self._vision.submitted
 
+    @property
+    def batch_sizes(self) -> dict[GraphName, int]:
+        """Items of a whole batch of each graph."""
+        return {
+            "vision": self._vision.batch_size,
+            "audio": self._audio.batch_size,
+            "fusion": self._fusion.batch_size,
+        }
+
     def engine(self, graph: GraphName) -> Engine:
         """One of the loaded engines."""
         return self._engines[graph]

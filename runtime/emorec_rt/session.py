@@ -160,6 +160,7 @@ class Session:
             output.target,
             self.recognizer.labels,
             self.min_segment_seconds,
+            self.recognizer.options.source.limits,
             partial(self._show_rereading, entry),
         )
         entry.writers.append((output, FORMATS[output.format].make(target)))

@@ -34,6 +34,8 @@ def iter_windows(
     *,
     has_video: bool = True,
     has_sound: bool = True,
+    vision_batch: int = VISION_BATCH,
+    audio_batch: int = AUDIO_BATCH,
 ) -> Iterator[Window]:
     """Windows of one clip, for training and calibration; serving builds them the same way.
 
@@ -45,9 +47,11 @@ def iter_windows(
         cropper: A cropper of its own for this clip.
         has_video: Whether the clip has frames.
         has_sound: Whether the clip has sound.
+        vision_batch: Frames in a batch.
+        audio_batch: Chunks of sound in a batch.
     """
     ready: deque[Window] = deque()
-    batchers = (Batcher(vision, VISION_BATCH), Batcher(audio, AUDIO_BATCH))
+    batchers = (Batcher(vision, vision_batch), Batcher(audio, audio_batch))
     builder = WindowBuilder(
         preprocessing,
         file_schedule(preprocessing),

@@ -186,4 +186,4 @@ def test_a_second_lane_does_not_undo_a_smaller_half() -> None:
     batch = [({"x": np.zeros(2, np.float32)}, lambda _: None)] * 8
     batcher._halve(batch, OutOfMemoryError("full"))
     assert submit(batcher, range(2)) == [0, 2]
-    assert batcher._batch_size == 1
+    assert batcher.batch_size == 1

@@ -14,10 +14,10 @@ import pytest
 from emorec_rt.errors import MediaError, UsageError
 from emorec_rt.media import Frame, MissingFrame, Samples, open_media
 from emorec_rt.signal import EXPRESSIONS
+from emorec_train.clips import SPLITS
 from emorec_train.dataset_clips import SHARED_SPEAKERS, DataRequest, DatasetClips, open_clips
 from emorec_train.datasets import DatasetError, LeakError
 from emorec_train.datasets.facts import media_facts
-from emorec_train.datasets.protocol import SPLITS
 from emorec_train.datasets.reading import read_picture
 from emorec_train.labels import IGNORED
 from emorec_train.options import with_splits

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from safetensors.torch import load_file
 
-from emorec_train import ablation, recipe
+from emorec_train import ablation, recipe, stages
 from emorec_train.changes import change
 from emorec_train.fit import fit_fusion
 from emorec_train.stages import EncoderChoice, choose_encoders
@@ -72,12 +72,18 @@ def test_a_stopped_run_goes_on_to_the_same_checkpoint(
     assert "is complete" in capsys.readouterr().err
 
 
-def test_encoders_that_learn_are_the_same_when_a_run_goes_on(tmp_path: Path) -> None:
+def test_encoders_that_have_learnt_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert run(whole, preset="tiny-trained") == 0
     with patch.object(recipe, "fit_fusion", killed_after(1)), pytest.raises(KilledError):
         run(stopped, preset="tiny-trained")
-    assert run(stopped, "--resume", preset="tiny-trained") == 0
+    assert (tmp_path / "stopped.state" / "encoders.safetensors").is_file()
+    capsys.readouterr()
+    assert run(stopped, "--seed", "1", "--resume", preset="tiny-trained") == 1
+    assert "other settings, data or seed" in capsys.readouterr().err
+    with patch.object(stages, "_train_encoders", side_effect=AssertionError):
+        assert run(stopped, "--resume", preset="tiny-trained") == 0
+    assert not (tmp_path / "stopped.state").exists()
     for file in ("vision", "audio", "fusion"):
         name = f"{file}.safetensors"
         assert (stopped / name).read_bytes() == (whole / name).read_bytes()

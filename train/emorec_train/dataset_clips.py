@@ -14,13 +14,13 @@ import numpy as np
 from emorec_rt.errors import UsageError
 from emorec_rt.faces import FaceMode
 from emorec_rt.signal import EXPRESSIONS
-from emorec_train.clips import Split
+from emorec_train.clips import SPLITS, Split
 from emorec_train.data import LabelledClip
 from emorec_train.datasets import ClipRecord, DataSet, EmptySplitError, check_disjoint, deal_fold
 from emorec_train.datasets.facts import MediaFacts, media_facts
 from emorec_train.datasets.names import in_order
 from emorec_train.datasets.opening import open_data_set
-from emorec_train.datasets.protocol import SPLITS, Problem, require_classes
+from emorec_train.datasets.protocol import Problem, require_classes
 from emorec_train.datasets.reading import all_media, read_items
 from emorec_train.labels import ClipLabels, map_labels
 from emorec_train.progress import say

@@ -33,6 +33,12 @@ def say(line: str) -> None:
         click.echo(line, err=True)
 
 
+def log(line: str) -> None:
+    """One line on stderr where there is no terminal, and so no bar."""
+    if not sys.stderr.isatty():
+        say(line)
+
+
 def _leads() -> bool:
     """Of several training processes, the first alone speaks; torchrun numbers them."""
     return os.environ.get("RANK", "0") == "0"

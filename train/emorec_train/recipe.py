@@ -16,7 +16,7 @@ from torch import Tensor
 from emorec_rt.errors import UsageError
 from emorec_rt.writers.base import WholeFile
 from emorec_train.board import open_board
-from emorec_train.clips import Split
+from emorec_train.clips import SPLITS, Split
 from emorec_train.dataset_clips import DATA_KEY, DataRequest
 from emorec_train.evaluate import LABEL_STEPS_KEY, evaluate, label_steps
 from emorec_train.fit import Around, Fitted, fit_fusion, with_mode
@@ -26,17 +26,16 @@ from emorec_train.model.checkpoint import FILE_NAME, TrainingRecord, save_checkp
 from emorec_train.model.config import Mode
 from emorec_train.model.text import frozen_prototypes
 from emorec_train.processes import Processes, joined
-from emorec_train.progress import Stopwatch, say
+from emorec_train.progress import Stopwatch, log, say
 from emorec_train.settings import Preset
 from emorec_train.stages import (
-    SPLITS,
     EncoderChoice,
     Windows,
     choose_encoders,
     make_windows,
     open_source,
 )
-from emorec_train.state import forget, log_csv, state_folder
+from emorec_train.state import Epoch, forget, log_csv, state_folder
 
 ABLATIONS: tuple[Mode, ...] = ("visual", "audio")
 LOG_FILE = "log.csv"
@@ -94,6 +93,8 @@ def train(run: Run) -> dict[Mode, Scores]:
         raise UsageError("several processes train from a cache: give --cache, with frozen encoders")
     watch = Stopwatch()
     with joined(run.device) as processes:
+        if processes.leads and not run.resume:
+            forget(state_folder(run.out))
         with processes.in_turn():
             run, models, windows, prototypes = prepare(run, watch)
         with watch.stage("fusion"):
@@ -117,7 +118,16 @@ def prepare(run: Run, watch: Stopwatch) -> tuple[Run, Models, Windows, Tensor | 
     preset = choose_encoders(run.preset, run.encoders)
     source, preset = open_source(preset, run.data, workers=run.workers, cache=run.cache)
     models = build_models(preset.model, pretrained=run.encoders.pretrained, offline=run.encoders.offline)
-    windows = make_windows(source, preset, models, watch, seed=run.seed, workers=run.workers, cache=run.cache)
+    windows = make_windows(
+        source,
+        preset,
+        models,
+        watch,
+        seed=run.seed,
+        workers=run.workers,
+        cache=run.cache,
+        kept=state_folder(run.out) / "encoders.safetensors",
+    )
     prototypes = None
     if models.text is not None:
         prototypes = frozen_prototypes(models.text, preset.model.labels)
@@ -133,9 +143,12 @@ def _fit_modes(
     run: Run, windows: Windows, prototypes: Tensor | None, processes: Processes
 ) -> dict[Mode, Fitted]:
     preset, folder = run.preset, state_folder(run.out)
-    if not run.resume and processes.leads:
-        forget(folder)
     fitted: dict[Mode, Fitted] = {}
+
+    def on_epoch(epoch: Epoch) -> None:
+        board(epoch)
+        log(f"  epoch {epoch.epoch}: loss {epoch.loss:.3f}, validation macro F1 {epoch.macro_f1:.3f}")
+
     with open_board(run.tensorboard if processes.leads else None) as board:
         for mode in dict.fromkeys((*ABLATIONS, preset.model.fusion.mode)):
             fitted[mode] = fit_fusion(
@@ -145,7 +158,7 @@ def _fit_modes(
                 windows["validation"],
                 prototypes,
                 run.seed,
-                Around(processes, folder / f"{mode}.safetensors", run.resume, board),
+                Around(processes, folder / f"{mode}.safetensors", run.resume, on_epoch),
             )
     return fitted
 

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from emorec_rt.errors import UsageError
 from emorec_train.cache.store import MEDIA_FILE
-from emorec_train.clips import ClipSpec, Split
+from emorec_train.clips import SPLITS, ClipSpec, Split
 from emorec_train.data import ClipSource, GeneratedClips
 from emorec_train.dataset_clips import DATA_KEY, DataRequest, reopen_clips
-from emorec_train.datasets.protocol import SPLITS
 from emorec_train.evaluate import LABEL_STEPS_KEY
 from emorec_train.extraction import cached_windows, extract, fill_cache, open_cache
 from emorec_train.features import ClipWindows

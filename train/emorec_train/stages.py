@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import torch
+from torch import nn
 
 from emorec_rt.errors import UsageError
 from emorec_rt.signal import EXPRESSIONS
 from emorec_train.cache.settings import Storage
 from emorec_train.cache.store import MEDIA_FILE, require_cache_folder
-from emorec_train.clips import ClipSpec, Split
+from emorec_train.clips import SPLITS, ClipSpec, Split
 from emorec_train.data import ClipSource, GeneratedClips
 from emorec_train.dataset_clips import DataRequest, DatasetClips, open_clips
 from emorec_train.datasets import DatasetError
@@ -25,8 +28,7 @@ from emorec_train.pretrain import train_audio, train_vision
 from emorec_train.progress import Stopwatch, say
 from emorec_train.records import CroppedClip, crop_clips
 from emorec_train.settings import EncoderSettings, Preset
-
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+from emorec_train.state import read_modules, write_modules
 
 FACE_SECONDS = 20.0
 """Long enough that every class is held well beyond its onset and offset."""
@@ -154,15 +156,27 @@ def make_windows(
     seed: int,
     workers: int,
     cache: Path | None = None,
+    kept: Path | None = None,
 ) -> Windows:
     """Windows of features of every split; the encoders are frozen afterwards.
 
+    Args:
+        source: The clips.
+        preset: Model and settings.
+        models: Its modules.
+        watch: Times the stages.
+        seed: Of what is random in training.
+        workers: Processes that draw, decode and crop.
+        cache: Folder for the features of frozen encoders.
+        kept: File for the encoders that are trained here; those that are there already are taken.
+
     Raises:
+        CheckpointError: What was kept is of another run.
         DatasetError: Too little of the data could be read.
         CacheError: The cache is of other settings.
     """
     if trains_encoders(preset):
-        windows = _with_own_encoders(source, preset, models, watch, seed, workers)
+        windows = _with_own_encoders(source, preset, models, watch, seed, workers, kept)
     else:
         freeze_encoders(models)
         with watch.stage("features"):
@@ -217,13 +231,31 @@ def make_cache(run: CacheRun) -> None:
 
 def freeze_encoders(models: Models) -> None:
     """No encoder learns any more."""
-    for module in (models.vision, models.audio, models.text):
-        if module is not None:
-            freeze(module)
+    for module in _encoders(models).values():
+        freeze(module)
+
+
+def _encoders(models: Models) -> dict[str, nn.Module]:
+    modules = {"vision": models.vision, "audio": models.audio, "text": models.text}
+    return {name: module for name, module in modules.items() if module is not None}
+
+
+def _fingerprint(source: ClipSource, clips: Sequence[CroppedClip], preset: Preset, seed: int) -> str:
+    """Of all that decides what the encoders learn."""
+    digest = hashlib.sha256(msgspec.json.encode((preset, seed)))
+    for clip in clips:
+        digest.update(source.fingerprint(clip.clip_id).encode() + clip.truth.labels.tobytes())
+    return digest.hexdigest()
 
 
 def _with_own_encoders(
-    source: ClipSource, preset: Preset, models: Models, watch: Stopwatch, seed: int, workers: int
+    source: ClipSource,
+    preset: Preset,
+    models: Models,
+    watch: Stopwatch,
+    seed: int,
+    workers: int,
+    kept: Path | None,
 ) -> Windows:
     spec = preset.model.preprocessing
     with tempfile.TemporaryDirectory(prefix="emorec-train-") as scratch:
@@ -237,10 +269,17 @@ def _with_own_encoders(
                 split: [records[clip_id] for clip_id in source.clip_ids(split) if clip_id in records]
                 for split in SPLITS
             }
-        with watch.stage("faces"):
-            faces = _faces(source, preset, Path(scratch), workers)
-        with watch.stage("encoders"):
-            _train_encoders(models, faces or by_split["train"], by_split["train"], preset, seed)
+        fingerprint = _fingerprint(source, by_split["train"], preset, seed)
+        if kept is not None and read_modules(kept, fingerprint, _encoders(models)):
+            say("encoders: as the stopped run has trained them")
+            freeze_encoders(models)
+        else:
+            with watch.stage("faces"):
+                faces = _faces(source, preset, Path(scratch), workers)
+            with watch.stage("encoders"):
+                _train_encoders(models, faces or by_split["train"], by_split["train"], preset, seed)
+            if kept is not None:
+                write_modules(kept, fingerprint, _encoders(models))
         with watch.stage("features"):
             return {
                 split: clip_windows(clips, spec, models.vision, models.audio, f"{split} features")

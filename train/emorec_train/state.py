@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from emorec_rt.writers.base import WholeFile
 from emorec_train.loop import OptimiserProgress
@@ -84,12 +84,17 @@ class State:
 
     def part(self, name: str) -> dict[str, Tensor]:
         """The tensors of one part, by their names in it."""
-        prefix = name + "."
-        return {k.removeprefix(prefix): v for k, v in self.tensors.items() if k.startswith(prefix)}
+        return part_of(self.tensors, name)
 
 
-def parts_of(parts: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Tensors under the names that ``State.part`` takes apart; copies, on the CPU."""
+def part_of(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The tensors of one part, by their names in it."""
+    prefix = name + "."
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def parts_of(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Tensors under the names that ``part_of`` takes apart; copies, on the CPU."""
     return {
         f"{part}.{name}": value.detach().cpu().clone().contiguous()
         for part, tensors in parts.items()
@@ -116,16 +121,59 @@ def read_state(path: Path, fingerprint: str) -> State | None:
     """
     if not path.is_file():
         return None
+    header, tensors = _read(path)
+    try:
+        progress = msgspec.json.decode(header, type=Progress)
+    except msgspec.DecodeError as error:
+        raise _unreadable(path, error) from error
+    if progress.fingerprint != fingerprint:
+        raise _foreign(path)
+    return State(progress, tensors)
+
+
+def write_modules(path: Path, fingerprint: str, modules: Mapping[str, nn.Module]) -> None:
+    """Write modules that have learnt, so that a run that is stopped later needn't train them again.
+
+    Raises:
+        OutputError: The disk is full, or the folder can't be written.
+    """
+    tensors = parts_of({name: module.state_dict() for name, module in modules.items()})
+    with WholeFile(path) as file:
+        file.write(save(tensors, metadata={_KEY: fingerprint}))
+
+
+def read_modules(path: Path, fingerprint: str, modules: Mapping[str, nn.Module]) -> bool:
+    """Fill modules with what a stopped run has kept of them; say whether there was anything.
+
+    Raises:
+        CheckpointError: It is damaged, or of another run.
+    """
+    if not path.is_file():
+        return False
+    kept, tensors = _read(path)
+    if kept != fingerprint:
+        raise _foreign(path)
+    for name, module in modules.items():
+        module.load_state_dict(part_of(tensors, name))
+    return True
+
+
+def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
+    """Header and tensors."""
     try:
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {}).get(_KEY, "")
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
-        progress = msgspec.json.decode(header, type=Progress)
-    except (SafetensorError, OSError, msgspec.DecodeError) as error:
-        raise CheckpointError(path, f"is no state of a training run: {error}; {_AGAIN}") from error
-    if progress.fingerprint != fingerprint:
-        raise CheckpointError(path, f"is of other settings, data or seed; give those, or {_AGAIN}")
-    return State(progress, tensors)
+            return header, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(path, f"is no state of a training run: {error}; {_AGAIN}")
+
+
+def _foreign(path: Path) -> CheckpointError:
+    return CheckpointError(path, f"is of other settings, data or seed; give those, or {_AGAIN}")
 
 
 def log_csv(log: Iterable[Epoch]) -> str:

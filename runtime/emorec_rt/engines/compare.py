@@ -43,11 +43,11 @@ TOLERANCES: Final[dict[Precision, Tolerance]] = {
     "fp16": Tolerance(cosine=0.995, norm=0.05),
     "int8": Tolerance(cosine=0.98, norm=0.10),
     "int8-fp16": Tolerance(cosine=0.98, norm=0.10),
-    "fp8": Tolerance(cosine=0.90, norm=0.25),
+    "fp8": Tolerance(cosine=0.98, norm=0.10),
 }
 """Both round to the same 8 bits, but sums that were rounded otherwise fall on the other side of a step now
-and then. FP8 is wide: it is compared with FP32, and made-up inputs leave the calibrated ranges. Whether an
-8-bit graph is *good* is for the export's parity report; this catches engines that compute something else."""
+and then. Whether an 8-bit graph is *good* is for the export's parity report; this catches engines that
+compute something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def compare(
     Args:
         name: What is compared, for the message.
         engine: What was made.
-        reference: The same graph in ONNX Runtime; of FP8, the bundle's FP32 graph.
+        reference: The same graph in ONNX Runtime.
         precision: The engine's; it sets the tolerance.
         feeds: Real inputs; ``None`` makes some up from a fixed seed.
         largest: Largest batch of made-up inputs.

@@ -25,7 +25,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from emorec_rt.errors import EmorecError, MediaError, OutputError
-from emorec_rt.media import Frame, MediaLimits, MediaReader, open_media
+from emorec_rt.media import Frame, MediaReader, open_media
 from emorec_rt.media.container import open_container
 from emorec_rt.media.tracks import choose_sound, choose_video
 from emorec_rt.prediction import Prediction
@@ -97,15 +97,20 @@ class AnnotatedWriter:
 def _refuse_sound_alone(target: Target) -> None:
     if is_address(target.source):
         raise OutputError(target.path, "a stream can't be read a second time to draw on; record it to a file")
-    with contextlib.suppress(MediaError), open_media(target.source, threads=1) as media:
+    if target.source.is_dir():
+        raise OutputError(target.path, f"{target.source} is a folder of pictures, not a video to draw on")
+    with (
+        contextlib.suppress(MediaError),
+        open_media(target.source, limits=target.limits, threads=1) as media,
+    ):
         if not media.has_video:
             raise OutputError(target.path, f"{target.source} has no video to draw on")
 
 
 def _render(target: Target, rows: RowSpool, path: Path) -> None:
-    limits, start = MediaLimits(), start_seconds(target.source)
+    limits, start = target.limits, start_seconds(target.source)
     with (
-        open_media(target.source, sound=False) as media,
+        open_media(target.source, sound=False, limits=limits) as media,
         open_container(target.source, limits) as side,
         av.open(str(path), "w", format="mp4", container_options=MUXER_OPTIONS) as out,
     ):

@@ -6,12 +6,13 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Protocol
 
 from emorec_rt.errors import OutputError
+from emorec_rt.media import MediaLimits
 from emorec_rt.prediction import Prediction
 from emorec_rt.sources import is_address, output_stem
 
@@ -73,6 +74,7 @@ class Target:
         path: Where the result shall appear; ``-`` is standard output.
         labels: Class names in the order of the probabilities.
         min_segment_seconds: Shortest subtitle; shorter ones are merged into their neighbours.
+        limits: What is refused of the input, where a writer reads it again.
         progress: Called with how much of the work after the last row is done, in [0, 1].
     """
 
@@ -80,6 +82,7 @@ class Target:
     path: Path
     labels: tuple[str, ...]
     min_segment_seconds: float = MIN_SEGMENT_SECONDS
+    limits: MediaLimits = field(default_factory=MediaLimits)
     progress: Callable[[float], None] = _no_progress
 
     @property

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from emorec_rt.errors import MediaError, OutputError
-from emorec_rt.media import Samples, open_media
+from emorec_rt.media import MediaLimits, Samples, open_media
 from emorec_rt.prediction import Prediction
 from emorec_rt.writers import FORMATS, Target
 from emorec_rt.writers.source import start_seconds
@@ -158,11 +159,27 @@ def test_sound_alone_is_refused_before_any_work(tmp_path: Path, clip) -> None:
     assert leftovers(tmp_path) == []
 
 
+def test_a_folder_of_pictures_is_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="is a folder of pictures"):
+        FORMATS["mp4"].make(target(tmp_path / "a.mp4", tmp_path))
+    assert leftovers(tmp_path) == []
+
+
+def test_it_reads_within_the_limits_that_the_rows_were_made_with(tmp_path: Path, clip) -> None:
+    source = clip("c.mkv", EVEN)
+    small = replace(target(tmp_path / "a.mp4", source), limits=MediaLimits(max_pixels=16))
+    writer = FORMATS["mp4"].make(small)
+    with pytest.raises(MediaError, match="16"):
+        writer.commit()
+    writer.discard()
+    assert leftovers(tmp_path) == []
+
+
 def test_progress_reaches_the_end(tmp_path: Path, clip) -> None:
     seen: list[float] = []
     source = clip("c.mkv", EVEN)
     write_all(
-        FORMATS["mp4"].make(Target(source, tmp_path / "a.mp4", target(source).labels, 0.5, seen.append)),
+        FORMATS["mp4"].make(Target(source, tmp_path / "a.mp4", target(source).labels, progress=seen.append)),
         rows(EVEN),
     )
     assert seen == sorted(seen)

@@ -14,7 +14,7 @@ import pytest
 
 from emorec_rt.errors import EngineError, MediaError
 from emorec_rt.inputs import Job, plan
-from emorec_rt.recognizer import Done, Event, Failed, Row, Started
+from emorec_rt.recognizer import Done, Event, Failed, Options, Row, Started
 from emorec_rt.session import BAR_STEPS, Session
 from emorec_rt.signal import EXPRESSIONS
 
@@ -28,6 +28,7 @@ class Scripted:
     """Gives the same rows for every input; ``broken`` ones fail in the middle."""
 
     labels = EXPRESSIONS
+    options = Options()
 
     def __init__(self, times: Sequence[float] = TIMES, broken: Sequence[str] = ()) -> None:
         self.times = times
@@ -213,9 +214,9 @@ SCRIPTED = """
 from pathlib import Path
 import numpy as np
 from emorec_rt.prediction import Prediction
-from emorec_rt.recognizer import Done, Row, Started
+from emorec_rt.recognizer import Done, Options, Row, Started
 class Scripted:
-    labels = ("a", "b")
+    labels, options = ("a", "b"), Options()
     def __init__(self, times):
         self.times, self.read, self.rows = times, [], 0
     def run(self, sources):

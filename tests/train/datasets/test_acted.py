@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from emorec_train.datasets import CremaD, DatasetError, Ravdess, check_disjoint
+from emorec_rt.errors import UsageError
+from emorec_train.datasets import CremaD, DatasetError, Ravdess, check_disjoint, open_data_set
 
 Touch = Callable[..., Path]
 
@@ -65,6 +66,29 @@ def test_song_can_be_left_out(touch: Touch) -> None:
     root = touch("03-01-03-01-01-01-01.wav", "03-02-03-01-01-01-01.wav")
     assert len(Ravdess(root).scan().records) == 2
     assert [record.clip_id for record in Ravdess(root, song=False).scan().records] == ["01-03-01-01-01-01"]
+
+
+def test_the_command_line_says_what_calm_and_song_are(touch: Touch) -> None:
+    root = touch(*ravdess_tree())
+    name, data_set = open_data_set(f"ravdess,calm=Neutral,song=no:{root}")
+    assert (name, data_set) == ("ravdess", Ravdess(root, calm="Neutral", song=False))
+    assert open_data_set(f"ravdess:{root}") == ("ravdess", Ravdess(root))
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        ("ravdess,calm=calm:/data", "calm=calm: give one of Neutral"),
+        ("ravdess,song=0:/data", "song=0: give yes or no"),
+        ("ravdess,songs=no:/data", "ravdess has no option 'songs'"),
+        ("cremad,song=no:/data", "cremad has no option 'song'"),
+        ("savee:/data", "one of the names affwild2"),
+    ],
+)
+def test_a_wrong_request_is_one_clear_line(request_: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason) as caught:
+        open_data_set(request_)
+    assert request_ in str(caught.value)
 
 
 def test_odd_names_and_second_copies_are_problems(touch: Touch) -> None:

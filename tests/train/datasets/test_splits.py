@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 
 from emorec_rt.signal import EXPRESSIONS
+from emorec_train.clips import SPLITS
 from emorec_train.datasets import (
     ClipRecord,
     DatasetError,
@@ -21,7 +22,7 @@ from emorec_train.datasets import (
     k_folds,
 )
 from emorec_train.datasets.disjoint import sound_hash
-from emorec_train.datasets.protocol import SPLITS, FrameFolder
+from emorec_train.datasets.protocol import FrameFolder
 
 from .conftest import tone
 

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from emorec_train.clips.draw import ClipPlan, draw_clip, plan_clip
-from emorec_train.clips.types import Clip, ClipSpec, Split, clip_seeds
+from emorec_train.clips.types import SPLITS, Clip, ClipSpec, Split, clip_seeds
 from emorec_train.clips.write import write_clip, write_labels, write_sheet
 
 __all__ = [
+    "SPLITS",
     "Clip",
     "ClipPlan",
     "ClipSpec",

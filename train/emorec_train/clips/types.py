@@ -13,11 +13,10 @@ from emorec_rt.errors import UsageError
 from emorec_rt.signal import EXPRESSIONS
 
 Split = Literal["train", "validation", "test"]
+SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
 
 SEEDS_PER_SPLIT: Final = 1_000_000
 """Seeds ``[k * SEEDS_PER_SPLIT, (k + 1) * SEEDS_PER_SPLIT)`` belong to split ``k``."""
-
-_SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +98,9 @@ def clip_seeds(split: Split, count: int) -> list[int]:
     Raises:
         UsageError: No such split, or more seeds than a split has.
     """
-    if split not in _SPLITS:
-        raise UsageError(f"no split {split!r}; there are {', '.join(_SPLITS)}")
+    if split not in SPLITS:
+        raise UsageError(f"no split {split!r}; there are {', '.join(SPLITS)}")
     if not 0 <= count <= SEEDS_PER_SPLIT:
         raise UsageError(f"{count} seeds asked for; a split has 0 to {SEEDS_PER_SPLIT}")
-    first = _SPLITS.index(split) * SEEDS_PER_SPLIT
+    first = SPLITS.index(split) * SEEDS_PER_SPLIT
     return list(range(first, first + count))

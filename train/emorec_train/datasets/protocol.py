@@ -12,17 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Final, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emorec_rt.errors import EmorecError
 from emorec_rt.signal import EXPRESSIONS
-from emorec_train.clips import Split
+from emorec_train.clips import SPLITS, Split
 from emorec_train.labels import IGNORED
-
-SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
 
 
 class DatasetError(EmorecError, ValueError):

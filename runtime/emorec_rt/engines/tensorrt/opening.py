@@ -186,15 +186,11 @@ def _check_precision(source: Source, device: Device) -> None:
 def _reference(source: Source) -> Engine:
     """The same graph in ONNX Runtime; asked for before the build, so that it isn't missed after minutes.
 
-    A plan must compute what its graph says; how good that is, the export has measured. FP8, which ONNX
-    Runtime doesn't run on CPUs, is compared with FP32.
+    A plan must compute what its graph says; how good that is, the export has measured.
     """
     from emorec_rt.engines.ort import OrtEngine
 
-    variants = source.graph.variants
-    whole = source.variant == "fp8" and "fp32" in variants
-    file = variants["fp32"].file if whole else source.path.name
-    return OrtEngine(source.path.with_name(file), source.graph.inputs, source.graph.outputs)
+    return OrtEngine(source.path, source.graph.inputs, source.graph.outputs)
 
 
 def _build(
