@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from emorec_rt.device_array import stacked
-from emorec_rt.engines.base import Engine, lanes_of
+from emorec_rt.engines.base import Engine, ahead_of, lanes_of
 from emorec_rt.errors import OutOfMemoryError
 
 Item = dict[str, NDArray[Any]]
@@ -42,7 +42,8 @@ class Batcher:
         self.submitted = 0
         self._waiting: list[tuple[Item, Callable[[Item], None]]] = []
         self._lanes = lanes_of(engine)
-        self._threads = ThreadPoolExecutor(self._lanes, "emorec-lane") if self._lanes > 1 else None
+        self._most = self._lanes + ahead_of(engine)
+        self._threads = ThreadPoolExecutor(self._most, "emorec-lane") if self._most > 1 else None
         self._running: deque[tuple[Batch, Future[Item]]] = deque()
 
     def submit(self, item: Item, done: Callable[[Item], None]) -> None:
@@ -54,8 +55,8 @@ class Batcher:
         self.poll()
 
     def poll(self) -> None:
-        """Hand out what has ended, and wait where more runs than there are lanes."""
-        self._collect(self._lanes)
+        """Hand out what has ended, and wait where more is under way than the engine takes."""
+        self._collect(self._most)
 
     def flush(self) -> bool:
         """Run what waits, however little, and wait for what runs; say whether there was anything."""

@@ -61,6 +61,15 @@ def lanes_of(engine: Engine) -> int:
     return lanes
 
 
+def ahead_of(engine: Engine) -> int:
+    """How many batches more it takes in than it runs: its ``ahead``, none without.
+
+    A library with a queue of its own then goes from one batch to the next without waiting for Python.
+    """
+    ahead: int = getattr(engine, "ahead", 0)
+    return ahead
+
+
 def best_batch_of(engine: Engine) -> int:
     """How many frames to give it at once where nobody asks for a number: its ``best_batch``."""
     batch: int = getattr(engine, "best_batch", CPU_BATCH)
