@@ -99,7 +99,7 @@ HIGH_PRECISION_OPS: Final[dict[str, str]] = {
 
 HIGH_PRECISION: Final[dict[str, str]] = {
     "vision/*": "pixels are normalised before the tower: once a frame, and exactly",
-    "audio/*": "a chunk is brought to unit variance: sums of 64,000 squares",
+    "audio/*": "a chunk is brought to unit variance: sums of a hundred thousand squares",
 }
 """Nodes that stay FP32 in an FP16 graph, by pattern. So does a sum that only a softmax reads (the bias of
 masked keys swallows FP16's digits) and whatever comes near FP16's largest number on real data."""

@@ -6,17 +6,20 @@ cropping run in a thread of their own, ahead of the encoders; batches fill acros
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from emorec_rt.batching import Batcher, Item
 from emorec_rt.bundle import Bundle
 from emorec_rt.decode import FrameRow, RowBuilder, Stitcher
 from emorec_rt.engines import AUTO, open_engines
-from emorec_rt.engines.base import Engine, best_batch_of
+from emorec_rt.engines.base import Engine, Tensors, best_batch_of, lanes_of
 from emorec_rt.errors import EngineError, MediaError, UsageError
 from emorec_rt.faces import FaceCropper, FaceDetector, FaceMode
 from emorec_rt.frame_encoding import EXACT, Thinning
@@ -32,6 +35,15 @@ from emorec_rt.windows import BatchCropper
 
 if TYPE_CHECKING:
     from emorec_rt.engines.tensorrt.progress import Progress
+
+DECODING_SECONDS = 2e-9
+"""For a pixel of H.264, in one thread; measured."""
+
+DECODING_SHARE = 0.25
+"""Of the encoder's time for a frame. Some codecs take three times as long; the same thread finds faces."""
+
+TIMED_FRAMES = 3
+"""The fastest counts: others may wait for what is still being loaded."""
 
 AUDIO_BATCH = 1
 FUSION_BATCH = 4
@@ -161,6 +173,7 @@ class Recognizer:
             progress=progress,
         )
         vision = self._engines["vision"]
+        self._source_options = replace(options.source, single_thread_pixels=_single_thread_pixels(vision))
         self._vision = Batcher(vision, options.batch_size or best_batch_of(vision))
         self._audio = Batcher(self._engines["audio"], AUDIO_BATCH)
         self._fusion = Batcher(self._engines["fusion"], FUSION_BATCH)
@@ -231,7 +244,7 @@ class Recognizer:
 
     def _run_one(self, source: Path, events: deque[Event]) -> Iterator[Event]:
         try:
-            with open_source(source, self.options.source) as media:
+            with open_source(source, self._source_options) as media:
                 self.receiving = True
                 yield Started(source, media.duration_seconds, media.live)
                 clip = self._clip(source, media, events.append)
@@ -351,6 +364,24 @@ class _Clip:
         if self.warnings is not None and self.builder.done and self.windows_waiting == 0:
             self._give(self.rows.finish())
             self.emit(Done(self.source, self.row_count, self.warnings))
+
+
+def _single_thread_pixels(vision: Engine) -> int:
+    """Largest picture that one thread decodes in a small part of the time that the encoder takes for it.
+
+    More threads would only get into the encoder's way. An engine of one lane leaves the cores alone.
+    """
+    if lanes_of(vision) == 1:
+        return 0
+    zeros = {spec.name: np.zeros([max(n, 1) for n in spec.shape], spec.dtype) for spec in vision.inputs}
+    frame_seconds = min(_seconds(vision, zeros) for _ in range(TIMED_FRAMES)) / lanes_of(vision)
+    return int(frame_seconds * DECODING_SHARE / DECODING_SECONDS)
+
+
+def _seconds(engine: Engine, feeds: Tensors) -> float:
+    started = time.perf_counter()
+    engine.run(feeds)
+    return time.perf_counter() - started
 
 
 def _drained(events: deque[Event]) -> Iterator[Event]:

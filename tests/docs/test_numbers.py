@@ -35,7 +35,8 @@ PHRASES = {
         f"({SPEC.grid.rate_hz:g} by default)",
         f"Audio tokens lie at {TOKEN_RATE_HZ} a second",
         f"`tokens_per_step` ({SPEC.window.tokens_per_step})",
-        f"chunks of {SPEC.audio.chunk_tokens / TOKEN_RATE_HZ:g} s",
+        f"chunks of {SPEC.audio.chunk_tokens / TOKEN_RATE_HZ:g} s, "
+        f"{REFERENCE.model.preprocessing.audio.chunk_tokens / TOKEN_RATE_HZ:g} s in the reference preset",
         f"a window ends every {schedule.LIVE_HOP_SECONDS:g} s",
         f"all but its last {schedule.LIVE_LOOKAHEAD_SECONDS:g} s",
         f"{LIVE.right_tokens / TOKEN_RATE_HZ:g} s ahead",

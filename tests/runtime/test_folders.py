@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from emorec_rt.engines.base import Engine, Tensors
 from emorec_rt.errors import EngineError
 from emorec_rt.frame_encoding import Thinning
 from emorec_rt.inputs import plan
+from emorec_rt.manifest import TensorSpec
 from emorec_rt.recognizer import Done, Failed, Options, Recognizer, Row
 from emorec_rt.session import Session
 from folder_clips import write_clip
@@ -169,3 +171,22 @@ def test_after_a_failure_engines_are_loaded_again(
     assert 1 <= len(lost) <= 2  # the first batch holds frames of two clips
     assert account.done == 7 - len(lost)
     assert len(list((tmp_path / "out").iterdir())) == account.done
+
+
+class SlowEngine:
+    """Takes a while for a frame, beside others or alone."""
+
+    inputs = (TensorSpec(name="frames", dtype="uint8", shape=(-1, 4, 4, 3)),)
+    outputs = ()
+
+    def __init__(self, lanes: int) -> None:
+        self.lanes = lanes
+
+    def run(self, feeds: Tensors) -> Tensors:
+        time.sleep(0.01)
+        return {name: array[:1] for name, array in feeds.items()}
+
+
+def test_small_pictures_are_decoded_in_one_thread_beside_a_slow_encoder() -> None:
+    assert 640 * 360 < module._single_thread_pixels(SlowEngine(2)) < 4 * 640 * 360
+    assert module._single_thread_pixels(SlowEngine(1)) == 0  # a GPU's

@@ -23,7 +23,7 @@ def test_reference_trains_one_step_at_full_size() -> None:
         frames = models.vision(torch.randint(0, 256, (2, 224, 224, 3), dtype=torch.uint8))
         tokens = models.audio(torch.randn(1, spec.audio.chunk_samples))
     assert frames.shape == (2, 512)
-    assert tokens.shape == (1, 200, 768)
+    assert tokens.shape == (1, spec.audio.chunk_tokens, 768)
     batch = WindowSet(
         frames[0].expand(1, T, -1),
         torch.ones(1, T),

@@ -128,6 +128,7 @@ def open_decoders(
     frames: bool = True,
     sound: bool = True,
     threads: int = 1,
+    single_thread_pixels: int = 0,
     block_seconds: float = BLOCK_SECONDS,
 ) -> tuple[TrackDecoders, list[str]]:
     """Choose the tracks and open their codecs.
@@ -139,6 +140,7 @@ def open_decoders(
         frames: Decode the video.
         sound: Decode the sound.
         threads: Decoding threads of the video; each delays the frames by one.
+        single_thread_pixels: A picture of up to so many pixels gets one thread, whatever ``threads`` is.
         block_seconds: Sound that a block has at least.
 
     Returns:
@@ -147,7 +149,7 @@ def open_decoders(
     Raises:
         MediaError: It has nothing of what was asked for.
     """
-    video = choose_video(container, source, limits, threads) if frames else None
+    video = choose_video(container, source, limits, threads, single_thread_pixels) if frames else None
     audio = choose_sound(container, limits) if sound else None
     asked = (("video", frames, video), ("audio", sound, audio))
     complaints = [missing_track(container, kind) for kind, wanted, track in asked if wanted and track is None]

@@ -35,6 +35,7 @@ def open_media(
     frames: bool = True,
     sound: bool = True,
     threads: int | None = None,
+    single_thread_pixels: int = 0,
 ) -> MediaReader:
     """Open a local media file: a video, a sound file, a still picture.
 
@@ -43,7 +44,9 @@ def open_media(
         limits: What is refused before memory is taken.
         frames: Decode the video.
         sound: Decode the sound.
-        threads: Decoding threads of the video; ``None`` takes one for each core, up to ``MAX_THREADS``.
+        threads: Decoding threads of the video; ``None`` takes one for each core, up to ``MAX_THREADS``, and
+            one for a picture of up to ``single_thread_pixels``.
+        single_thread_pixels: Below it the cores have something better to do.
 
     Raises:
         MediaError: It can't be read, or has nothing of what was asked for.
@@ -54,9 +57,14 @@ def open_media(
     path = Path(path)
     container = open_container(path, limits)
     try:
-        threads = threads or min(usable_cores(), MAX_THREADS)
         decoders, warnings = open_decoders(
-            container, str(path), limits, frames=frames, sound=sound, threads=threads
+            container,
+            str(path),
+            limits,
+            frames=frames,
+            sound=sound,
+            threads=threads or min(usable_cores(), MAX_THREADS),
+            single_thread_pixels=0 if threads else single_thread_pixels,
         )
         return MediaReader(path, container, decoders, limits, warnings)
     except BaseException:

@@ -27,11 +27,16 @@ _STILLS: Final = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 def choose_video(
-    container: InputContainer, source: str | Path, limits: MediaLimits, threads: int
+    container: InputContainer,
+    source: str | Path,
+    limits: MediaLimits,
+    threads: int,
+    single_thread_pixels: int = 0,
 ) -> VideoStream | None:
     """Pick the video track: not empty, then the default one, then the largest, then the first.
 
-    Cover pictures are no video. The codec is opened with ``threads`` threads.
+    Cover pictures are no video. The codec is opened with ``threads`` threads, or with one for a picture of up
+    to ``single_thread_pixels``.
 
     Raises:
         MediaError: The picture is larger than the limits allow.
@@ -43,6 +48,8 @@ def choose_video(
         if width * height > limits.max_pixels:
             reason = f"the picture has {width}x{height} pixels, over the limit of {limits.max_pixels} pixels"
             raise MediaError(source, reason)
+        if width * height <= single_thread_pixels:
+            threads = 1
         sliced = stream.codec_context.name in _SLICE_THREADS
         stream.codec_context.thread_type = "SLICE" if sliced else "AUTO"
         stream.codec_context.thread_count = max(threads, 2) if sliced else threads

@@ -73,6 +73,8 @@ class SourceOptions:
         reconnect_seconds: How long to try to get a lost connection back; 0 ends the source with it.
         threads: Decoding threads; ``None`` takes one for a live source, as each delays frames by one, and one
             for each core otherwise.
+        single_thread_pixels: A file's picture of up to so many pixels is decoded in one thread where
+            ``threads`` is ``None``; the recogniser sets it where the encoders need the cores.
         decoder: Who decodes. ``auto`` is ``pyav``, which reads everything; ``dali`` takes files, and leaves
             to PyAV what it doesn't decode to the same pictures; ``gstreamer`` takes files, cameras and RTSP.
         limits: What is refused before memory is taken.
@@ -86,6 +88,7 @@ class SourceOptions:
     read_seconds: float = 5.0
     reconnect_seconds: float = 30.0
     threads: int | None = None
+    single_thread_pixels: int = 0
     decoder: Decoder = "auto"
     limits: MediaLimits = field(default_factory=MediaLimits)
 

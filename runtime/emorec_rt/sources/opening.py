@@ -70,7 +70,12 @@ def _open_file(path: Path, options: SourceOptions) -> Source:
         from emorec_rt.dali.reader import open_dali
 
         return open_dali(path, limits=options.limits, threads=options.threads)
-    return open_media(path, limits=options.limits, threads=options.threads)
+    return open_media(
+        path,
+        limits=options.limits,
+        threads=options.threads,
+        single_thread_pixels=options.single_thread_pixels,
+    )
 
 
 def _open_stdin(options: SourceOptions) -> Source:

@@ -11,11 +11,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from emorec_rt.errors import MediaError
 from emorec_rt.media import MediaLimits, open_media
+from emorec_rt.media.tracks import choose_video
 
 
 @pytest.fixture
@@ -126,6 +128,17 @@ def test_an_absurd_picture_takes_no_memory(tmp_path: Path) -> None:
 def test_the_limit_is_the_callers(write_clip: Callable[..., Path]) -> None:
     with pytest.raises(MediaError, match="over the limit of 100 pixels"):
         list(open_media(write_clip(times=[0]), limits=MediaLimits(max_pixels=100)))
+
+
+@pytest.mark.parametrize(("less", "threads"), [(1, 3), (0, 1)])
+def test_a_small_picture_may_be_left_to_one_thread(
+    write_clip: Callable[..., Path], less: int, threads: int
+) -> None:
+    picture = np.zeros((48, 64, 3), np.uint8)
+    with av.open(str(write_clip(times=[0], picture=picture))) as container:
+        stream = choose_video(container, "clip", MediaLimits(), 3, picture[..., 0].size - less)
+        assert stream is not None
+        assert stream.codec_context.thread_count == threads
 
 
 MEMORY_PROGRAM = """
