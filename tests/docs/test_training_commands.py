@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from commands import Shown, commands
+from emorec_train.clips import SPLITS
 from layouts import write_affwild2, write_cremad, write_meld, write_ravdess, write_wave
 from pages import ROOT, blocks
 from tiny_commands import call
 
 STAND_IN = ("--preset", "tiny", "--random-encoders", "--workers", "1")
 LABELS = ("happy", "sad", "neutral")
-SPLITS = ("train", "validation", "test")
 
 
 def shown() -> list[Shown]:

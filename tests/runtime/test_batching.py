@@ -123,11 +123,12 @@ def test_lanes_run_batches_at_once_and_keep_their_order() -> None:
     assert not batcher.flush()
 
 
-def test_lanes_hold_back_who_submits() -> None:
+@pytest.mark.parametrize("more", [0, 1])
+def test_lanes_hold_back_who_submits(more: int) -> None:
     released, begun = threading.Event(), threading.Semaphore(0)
 
     class Slow(SmallEngine):
-        lanes = 2
+        lanes, ahead = 2, more
 
         def run(self, feeds: Tensors) -> dict[str, NDArray[Any]]:
             begun.release()
@@ -136,11 +137,11 @@ def test_lanes_hold_back_who_submits() -> None:
 
     batcher = Batcher(Slow(), 1)
     answers: list[float] = []
-    submitter = threading.Thread(target=lambda: answers.extend(submit(batcher, range(3))))
+    submitter = threading.Thread(target=lambda: answers.extend(submit(batcher, range(4 + more))))
     submitter.start()
-    begun.acquire()
-    begun.acquire()
-    assert not begun.acquire(timeout=0.2)  # a third batch would wait in vain: both lanes are taken
+    for _ in range(2 + more):
+        assert begun.acquire(timeout=10.0)
+    assert not begun.acquire(timeout=0.2)  # another would wait in vain: lanes and queue are taken
     assert submitter.is_alive()
     released.set()
     submitter.join(10.0)

@@ -20,6 +20,7 @@ from emorec_rt.inputs import plan
 from emorec_rt.manifest import TensorSpec
 from emorec_rt.recognizer import Done, Failed, Options, Recognizer, Row
 from emorec_rt.session import Session
+from emorec_rt.sources import Source, SourceOptions, open_source
 from folder_clips import write_clip
 
 
@@ -190,3 +191,17 @@ class SlowEngine:
 def test_small_pictures_are_decoded_in_one_thread_beside_a_slow_encoder() -> None:
     assert 640 * 360 < module._single_thread_pixels(SlowEngine(2)) < 4 * 640 * 360
     assert module._single_thread_pixels(SlowEngine(1)) == 0  # a GPU's
+
+
+def test_files_are_opened_with_that(monkeypatch: pytest.MonkeyPatch, short: list[Path]) -> None:
+    seen: list[SourceOptions] = []
+
+    def opened(source: Path, options: SourceOptions) -> Source:
+        seen.append(options)
+        return open_source(source, options)
+
+    monkeypatch.setattr(module, "_single_thread_pixels", lambda _: 123)
+    monkeypatch.setattr(module, "open_source", opened)
+    recognizer = Recognizer(open_bundle(), Options(backend="onnxruntime", faces="off"))
+    assert list(recognizer.stream(short[0]))
+    assert [options.single_thread_pixels for options in seen] == [123]

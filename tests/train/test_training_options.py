@@ -47,6 +47,7 @@ def test_a_stopped_run_goes_on_to_the_same_checkpoint(
 ) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert run(whole, "--tensorboard", str(tmp_path / "board")) == 0
+    assert capsys.readouterr().err.count("  epoch 2: loss ") == 3  # a line for each, without a terminal
     assert list((tmp_path / "board").glob("events.*"))
 
     with patch.object(recipe, "fit_fusion", killed_after(2)), pytest.raises(KilledError):
