@@ -3,7 +3,7 @@
     python benchmarks/agreement.py --media MEDIA              # writes results/agreement.json
     python benchmarks/agreement.py --quick                    # two clips: only to see that it works
 
-The demo bundle by default, any other with ``--bundle``. Variants that it lacks are made from its FP32 graphs
+The default bundle, or another with ``--bundle``. Variants that it lacks are made from its FP32 graphs
 and its own ``ranges.json``, as the export makes them. INT8 has to agree on 99.5 % of the steps and FP16 on
 99.9 %, and INT8 may lose 0.005 of macro-F1. All run in ONNX Runtime, INT8 in OpenVINO as well, which takes
 bfloat16 beside INT8 where the CPU has it. Real recordings have no labels for each step here: only their
@@ -32,16 +32,16 @@ from emorec_export.graphs import write_graph
 from emorec_export.probe import magnitudes, probe
 from emorec_export.variants import make_variant, needs_ranges
 from emorec_rt.bundle import Bundle, open_bundle
-from emorec_rt.engines import BACKENDS
+from emorec_rt.bundle.manifest import GRAPH_NAMES, GraphName, Precision
+from emorec_rt.engines import describe
 from emorec_rt.engines.base import Engine
 from emorec_rt.errors import MediaError
 from emorec_rt.faces import FaceDetector
-from emorec_rt.manifest import GRAPH_NAMES, GraphName, Precision
 from emorec_rt.media import open_media
-from emorec_train.clips import ClipSpec, clip_seeds
-from emorec_train.data import GeneratedClips, LabelledClip
-from emorec_train.labels import IGNORED, ClipLabels
-from emorec_train.metrics import score
+from emorec_train.data.labels import IGNORED, ClipLabels
+from emorec_train.data.source import GeneratedClips, LabelledClip
+from emorec_train.data.synthetic import ClipSpec, clip_seeds
+from emorec_train.evaluation.metrics import score
 
 VARIANTS: Final[tuple[Precision, ...]] = ("fp16", "int8", "int8-fp16")
 IN_OPENVINO: Final = "int8 in OpenVINO"
@@ -111,11 +111,11 @@ def _files(bundle: Bundle, precision: Precision) -> dict[GraphName, Path]:
 
 def _engines(bundle: Bundle, files: Mapping[GraphName, Path], backend: str = "onnxruntime") -> Engines:
     graphs = bundle.manifest.graphs
-    return {name: BACKENDS[backend].open(path, graphs[name], None) for name, path in files.items()}
+    return {name: describe(backend).open(path, graphs[name]) for name, path in files.items()}
 
 
 def _loudest(bundle: Bundle, engines: Engines) -> dict[GraphName, dict[str, float]]:
-    """How large every tensor gets on training clips: FP16 keeps what would overflow in FP32."""
+    """Largest magnitude of every tensor on training clips: FP16 keeps in FP32 what would overflow."""
     source = generated(bundle)
     clips = (
         CalibrationClip(str(seed), source.open(str(seed)).items) for seed in clip_seeds("train", PROBED_CLIPS)
@@ -163,7 +163,7 @@ def compare(
         found = {precision: step_logits(sample, spec, own) for precision, own in engines.items()}
         times = found["fp32"][0]
         if len(times):
-            truth.append(sample.labels(times))
+            truth.append(sample.truth_at(times))
             for precision, (_, logits) in found.items():
                 answers[precision].append(logits.argmax(axis=1))
     if not truth:
@@ -198,7 +198,7 @@ def line(figure: Figure) -> str:
 
 
 @click.command(help=__doc__)
-@click.option("--bundle", "folder", type=click.Path(path_type=Path), help="[default: the demo bundle]")
+@click.option("--bundle", "folder", type=click.Path(path_type=Path), help="[default: the default bundle]")
 @click.option("--clips", type=click.IntRange(min=1), default=60, show_default=True, help="Generated clips.")
 @click.option(
     "--media",

@@ -1,4 +1,4 @@
-"""Whether every runtime dependency has a ready-made arm64 wheel for the Jetsons' systems.
+"""Look for a ready-made arm64 wheel of every runtime dependency, for the Jetsons' systems.
 
     python benchmarks/check_arm64_wheels.py
 
@@ -75,7 +75,7 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Answer:
-    """What pip says for one target.
+    """Ask pip about one target.
 
     Attributes:
         target: Name of the target.

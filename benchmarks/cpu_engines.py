@@ -29,9 +29,9 @@ from machine import save
 
 from emorec_export.graphs import write_graph
 from emorec_export.variants import make_variant
-from emorec_rt.engines import BACKENDS
-from emorec_rt.engines.base import Engine, Tensors, lanes_of
-from emorec_rt.manifest import GRAPH_NAMES, Graph, GraphName, Precision
+from emorec_rt.bundle.manifest import GRAPH_NAMES, Graph, GraphName, Precision
+from emorec_rt.engines import describe
+from emorec_rt.engines.base import Engine, Tensors
 
 BATCH: Final = 16
 WARM_UP: Final = 2
@@ -106,14 +106,14 @@ def _open(subject: Subject, name: GraphName, files: Mapping[Precision, Path]) ->
     inputs, outputs = subject.tensors[name]
     graph = Graph(inputs=inputs, outputs=outputs, variants={})
     return {
-        f"{library} {precision}": BACKENDS[library].open(path, graph, None)
+        f"{library} {precision}": describe(library).open(path, graph)
         for library in LIBRARIES
         for precision, path in files.items()
     }
 
 
 def _time(engine: Engine, batch: Tensors) -> float:
-    with ThreadPoolExecutor(lanes_of(engine)) as threads:
+    with ThreadPoolExecutor(engine.lanes) as threads:
         started = time.perf_counter()
         run_in_lanes(engine, batch, threads)
         return time.perf_counter() - started

@@ -48,11 +48,12 @@ class Figure:
 
 
 def work(subject: Subject, folder: Path) -> None:
-    """What is measured; it writes the seconds of each step beside the graphs."""
+    """Run the measurement; it writes the seconds of each step beside the graphs."""
     import onnx
 
     from emorec_export.graphs import write_graph
-    from emorec_export.variants import ORDER, make_variant, needs_ranges
+    from emorec_export.variants import make_variant, needs_ranges
+    from emorec_rt.constants import PRECISIONS
 
     steps: dict[str, float] = {}
     with _step(steps, "export fp32"):
@@ -61,7 +62,7 @@ def work(subject: Subject, folder: Path) -> None:
     for name, path in graphs.items():
         with _step(steps, f"calibrate {name}"):
             ranges[name] = observe(subject, name, path)
-    for precision in ORDER[1:]:
+    for precision in PRECISIONS[1:]:
         with _step(steps, f"make {precision}"):
             for name, path in graphs.items():
                 found = ranges[name] if needs_ranges(precision) else None

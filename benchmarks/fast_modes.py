@@ -15,7 +15,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -23,20 +23,21 @@ import click
 from machine import save
 
 from emorec_rt.bundle import open_bundle
-from emorec_rt.frame_encoding import DEFAULT_SIMILAR, Thinning
-from emorec_rt.recognizer import Failed, Options, Recognizer, Row
-from emorec_rt.selection import MEDIA_SUFFIXES
+from emorec_rt.constants import DEFAULT_SIMILAR, MEDIA_SUFFIXES
+from emorec_rt.recognizer.events import Failed, Row
+from emorec_rt.recognizer.options import Options
+from emorec_rt.recognizer.recognizer import Recognizer
 
-MODES: Final = {
-    "exact": Thinning(),
-    "--vision-fps 12.5": Thinning(vision_fps=12.5),
-    "--vision-fps 8": Thinning(vision_fps=8.0),
-    "--vision-fps 5": Thinning(vision_fps=5.0),
-    "--vision-fps 2": Thinning(vision_fps=2.0),
-    "--skip-similar 3": Thinning(similar=3.0),
-    f"--skip-similar {DEFAULT_SIMILAR:g}": Thinning(similar=DEFAULT_SIMILAR),
-    "--skip-similar 12": Thinning(similar=12.0),
-    "both, 8 and 6": Thinning(vision_fps=8.0, similar=6.0),
+MODES: Final[dict[str, dict[str, float]]] = {
+    "exact": {},
+    "--vision-fps 12.5": {"vision_fps": 12.5},
+    "--vision-fps 8": {"vision_fps": 8.0},
+    "--vision-fps 5": {"vision_fps": 5.0},
+    "--vision-fps 2": {"vision_fps": 2.0},
+    "--skip-similar 3": {"skip_similar": 3.0},
+    f"--skip-similar {DEFAULT_SIMILAR:g}": {"skip_similar": DEFAULT_SIMILAR},
+    "--skip-similar 12": {"skip_similar": 12.0},
+    "both, 8 and 6": {"vision_fps": 8.0, "skip_similar": 6.0},
 }
 QUICK_MODES: Final = ("exact", "--vision-fps 5", "--skip-similar 6")
 GENERATED: Final = 8
@@ -84,7 +85,7 @@ class Measured:
 
 def generated(folder: Path, count: int) -> list[Path]:
     """Clips that the training draws from a seed; no model of ours was trained on this one."""
-    from emorec_train.clips import plan_clip, write_clip
+    from emorec_train.data.synthetic import plan_clip, write_clip
 
     paths = [folder / f"{index}.mp4" for index in range(count)]
     for index, path in enumerate(paths):
@@ -159,14 +160,14 @@ def measure(
 
 
 def _with(options: Options, mode: str) -> Options:
-    from dataclasses import replace
-
-    return replace(options, thinning=MODES[mode])
+    return replace(
+        options, vision_fps=MODES[mode].get("vision_fps"), skip_similar=MODES[mode].get("skip_similar")
+    )
 
 
 @click.command(help=__doc__)
 @click.argument("media", nargs=-1, type=click.Path(exists=True, path_type=Path))
-@click.option("--bundle", type=click.Path(path_type=Path), help="[default: demo bundle]")
+@click.option("--bundle", type=click.Path(path_type=Path), help="[default: default bundle]")
 @click.option("--backend", default="auto", show_default=True)
 @click.option("--repeats", default=3, show_default=True, type=click.IntRange(1))
 @click.option("--quick", is_flag=True, help="Two modes, one clip, one pass, nothing saved.")

@@ -1,4 +1,4 @@
-"""What a new user feels: start-up, speed and memory of ``emorec-rt`` with the demo bundle.
+"""First impression: start-up, speed and memory of ``emorec-rt`` with the default bundle.
 
     python benchmarks/first_run.py
 
@@ -67,15 +67,15 @@ def run(arguments: list[str]) -> Run:
 
 
 def transcript() -> str:
-    """What the README's first command prints, and the first lines that it writes."""
+    """Output of the README's first command, and the first lines that it writes."""
     with tempfile.TemporaryDirectory() as folder:
         command = [str(Path(sys.executable).parent / "emorec-rt"), "examples/demo.mp4", "--out"]
-        preds = Path(folder) / "preds.txt"
+        preds = Path(folder) / "preds.csv"
         done = subprocess.run(
             [*command, str(preds)], cwd=DEMO.parents[1], capture_output=True, text=True, check=True
         )
         head = preds.read_text(encoding="utf-8").splitlines()[:4]
-    return "\n".join([done.stderr.strip(), "$ head -4 preds.txt", *head])
+    return "\n".join([done.stderr.strip(), "$ head -4 preds.csv", *head])
 
 
 def repeat_clip(source: Path, target: Path, times: int, fps: int | None = None) -> float:
@@ -158,7 +158,11 @@ def main(runs: int) -> None:
     for figure in figures:
         mark = "ok" if figure.holds else "MISSED"
         click.echo(f"{figure.name:45} {figure.value:9.2f} {figure.unit:12} limit {figure.limit:8} {mark}")
-    result = {"figures": [vars(figure) for figure in figures], "transcript": transcript()}
+    result = {
+        "bundle": "default",
+        "figures": [vars(figure) for figure in figures],
+        "transcript": transcript(),
+    }
     click.echo(f"saved {save('first_run', result)}")
     if not all(figure.holds for figure in figures):
         raise SystemExit(1)

@@ -4,7 +4,7 @@
     python benchmarks/folders.py --quick    # 40 files of 0.4 s
 
 The files are cut from ``examples/demo.mp4`` or the clip that ``--clip`` names; every tenth is no media. Each
-figure is a whole process with the demo bundle, start-up included. ``auto`` may become the default of
+figure is a whole process with the default bundle, start-up included. ``auto`` may become the default of
 ``--jobs`` only where it is no slower than 1. The result goes to ``benchmarks/results/folders.json``; exit
 code 1 where a call did not do what it should.
 """
@@ -26,7 +26,7 @@ import click
 import msgspec
 from machine import save
 
-from emorec_rt.resume import JOURNAL_NAME
+from emorec_rt.jobs.journal import JOURNAL_NAME
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DEMO_CLIP: Final = ROOT / "examples" / "demo.mp4"
@@ -129,7 +129,7 @@ def same_results(first: Path, second: Path) -> bool:
 
 
 def faults(calls: list[Call], files: int, equal: bool) -> list[str]:
-    """What did not go as it should."""
+    """Faults of a run, a line each."""
     bad = -(-files // BAD_EVERY)
     found = [] if equal else ["the resumed run's results differ from an uninterrupted one's"]
     found += [

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from emorec_calib.observe import ObservingEngine
 from emorec_calib.ranges import GraphRanges
 from emorec_export.graphs import export_graph, write_graph
+from emorec_rt.bundle.manifest import GRAPH_NAMES, GraphName, TensorSpec, expected_tensors
 from emorec_rt.engines.base import Tensors
-from emorec_rt.manifest import GRAPH_NAMES, GraphName, TensorSpec, expected_tensors
 from emorec_train.model.build import Models, build_models
 from emorec_train.model.config import ModelConfig
-from emorec_train.presets import DEMO, REFERENCE
+from emorec_train.settings.presets import DEMO, REFERENCE
 
 SEED: Final = 0
 METHOD: Final = "max"
@@ -29,7 +29,7 @@ METHOD: Final = "max"
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured.
+    """Sizes and seeds of a measurement.
 
     Attributes:
         name: For the record.

@@ -12,11 +12,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.random import Generator
 
-from emorec_rt.bundle import DEMO_FOLDER, sha256_of
-from emorec_rt.manifest import FILE_NAME
+from emorec_rt.bundle import DEFAULT_FOLDER, sha256_of
+from emorec_rt.bundle.manifest import FILE_NAME
 
 Damage = Callable[[Path, Generator], None]
-"""Changes a copy of the demo bundle."""
+"""Changes a copy of the default bundle."""
 
 HUGE: Final = (2**31, 2**63 - 1, 2**63, 10**30, 1e308)
 """Whole and broken numbers that don't fit where a size belongs."""
@@ -299,6 +299,6 @@ def damaged(seed: int, index: int, folder: Path) -> tuple[str, Path]:
     rng = np.random.default_rng([seed, index])
     kind = tuple(DAMAGES)[index % len(DAMAGES)]
     bundle = folder / f"{index:03}" / "bundle"
-    shutil.copytree(DEMO_FOLDER, bundle)
+    shutil.copytree(DEFAULT_FOLDER, bundle)
     DAMAGES[kind](bundle, rng)
     return kind, bundle

@@ -3,7 +3,7 @@
     python benchmarks/fuzz_worker.py recognise OUT
     python benchmarks/fuzz_worker.py reference
 
-A file that kills or stops the process is its parent's to notice. ``recognise`` runs the demo bundle as
+A file that kills or stops the process is its parent's to notice. ``recognise`` runs the default bundle as
 ``emorec-rt`` does and writes into the folder OUT; ``reference`` decodes with PyAV alone and counts frames.
 """
 
@@ -26,23 +26,29 @@ Answer = dict[str, Any]
 def recogniser(out: Path) -> Callable[[Path, bool], Answer]:
     """Load the engines; the function that comes back runs one file."""
     import emorec_rt
-    from emorec_rt.inputs import Job, Output
-    from emorec_rt.session import Session
+    from emorec_rt.jobs.plan import Job, Output
+    from emorec_rt.jobs.reporter import Reporter
+    from emorec_rt.jobs.session import Session
 
+    class Lines(Reporter):
+        def say(self, line: str) -> None:
+            lines.append(line)
+
+    lines: list[str] = []
     loaded = emorec_rt.load(threads=1)
 
     def run(path: Path, annotate: bool) -> Answer:
         table, video = out / f"{path.name}.csv", out / f"{path.name}.mp4"
         outputs = (Output(table, "csv"), *((Output(video, "mp4"),) if annotate else ()))
-        lines: list[str] = []
-        account = Session(loaded, [Job(path, outputs)], complain=lines.append).run()
+        lines.clear()
+        totals = Session(loaded, [Job(path, outputs)], Lines()).run()
         errors = [line for line in lines if line.startswith("error: ")]
         answer: Answer = {
-            "outcome": "failed" if account.failed else "done",
+            "outcome": "failed" if totals.failed else "done",
             "errors": errors,
             "warnings": len(lines) - len(errors),
             "rows": None,
-            "complaint": _complaint(account.failed, errors, out),
+            "complaint": _complaint(totals.failed, errors, out),
         }
         if table.is_file():
             answer["rows"], wrong = check_table(table)
@@ -55,7 +61,7 @@ def recogniser(out: Path) -> Callable[[Path, bool], Answer]:
 
 
 def _complaint(failed: int, errors: list[str], out: Path) -> str | None:
-    """What is wrong with the way in which a file ended, ``None`` where nothing is."""
+    """Fault in the way in which a file ended; ``None`` where there is none."""
     if bool(failed) != bool(errors):
         return f"failed is {failed}, with {len(errors)} error lines"
     if any("\n" in error or len(error) > 600 for error in errors):
@@ -99,7 +105,9 @@ def reference(path: Path, _annotate: bool) -> Answer:
 def _count(path: Path, kind: Literal["video", "audio"], answer: Answer) -> None:
     import av
 
-    with av.open(str(path), metadata_errors="replace") as container:
+    from emorec_rt.media.pyav import UNDECODABLE_TAGS
+
+    with av.open(str(path), **UNDECODABLE_TAGS) as container:
         answer["format"] = container.format.name
         stream = container.streams.best(kind)
         for frame in () if stream is None else container.decode(stream):

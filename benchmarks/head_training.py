@@ -1,4 +1,4 @@
-"""How fast the reference's fusion is trained from a cache of features, on two threads.
+"""Speed of training the reference's fusion from a cache of features, on two threads.
 
     python benchmarks/head_training.py
 
@@ -22,13 +22,13 @@ import numpy as np
 import torch
 from machine import save
 
-from emorec_rt.manifest import Preprocessing
-from emorec_rt.window import Window
-from emorec_train.cache import CacheSettings, FeatureCache
-from emorec_train.features import ClipWindows, stack_windows
-from emorec_train.fit import Fit
-from emorec_train.presets import PRESETS
-from emorec_train.processes import Processes
+from emorec_rt.bundle.manifest import Preprocessing
+from emorec_rt.windows.window import Window
+from emorec_train.features.cache import CacheSettings, FeatureCache
+from emorec_train.features.windows import ClipWindows, stack_windows
+from emorec_train.settings.presets import PRESETS
+from emorec_train.training.fit import Fit
+from emorec_train.training.processes import Processes
 
 LIMIT = 20.0
 BATCH = 16

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from emorec_rt.engines.base import Engine, Tensors, lanes_of
+from emorec_rt.engines.base import Engine, Tensors
 
 
 def run_in_lanes(engine: Engine, feeds: Tensors, threads: ThreadPoolExecutor) -> None:
@@ -16,7 +16,7 @@ def run_in_lanes(engine: Engine, feeds: Tensors, threads: ThreadPoolExecutor) ->
         threads: As many as there are lanes, or more.
     """
     batch = len(next(iter(feeds.values())))
-    size = -(-batch // lanes_of(engine))
+    size = -(-batch // engine.lanes)
     parts = [
         {name: array[first : first + size] for name, array in feeds.items()}
         for first in range(0, batch, size)

@@ -1,4 +1,4 @@
-"""How far a row is behind its frame: a clip is sent in real time, the program reads it as it would a camera.
+"""Delay of a row behind its frame: a clip is sent in real time, and the program reads it like a camera.
 
     python benchmarks/live.py                # ten minutes
     python benchmarks/live.py --quick        # some seconds, nothing saved

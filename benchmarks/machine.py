@@ -1,4 +1,4 @@
-"""What a measurement was made on: written beside every number."""
+"""The machine of a measurement, written beside every number."""
 
 from __future__ import annotations
 

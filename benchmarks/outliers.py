@@ -1,4 +1,4 @@
-"""What outlier channels do to INT8, and what the recipe does about it, at full size.
+"""Outlier channels: the harm that they do to INT8, and the recipe's answer, at full size.
 
     python benchmarks/outliers.py            # writes results/outliers.json
     python benchmarks/outliers.py --quick    # the demo's size: only to see that it works
@@ -28,9 +28,9 @@ from emorec_calib.ranges import GraphRanges
 from emorec_export.graphs import export_graph, write_graph
 from emorec_export.quantize import quantize
 from emorec_export.recipe import LINEAR_OPS, RECIPES, Recipe
+from emorec_rt.bundle.manifest import GRAPH_NAMES, GraphName
 from emorec_rt.engines.base import Tensors
 from emorec_rt.engines.ort import OrtEngine
-from emorec_rt.manifest import GRAPH_NAMES, GraphName
 
 LIMIT: Final = 0.99
 PLAIN: Final = Recipe("int8", LINEAR_OPS, half=False)

@@ -22,16 +22,16 @@ from emorec_export.graphs import export_graph, write_graph
 from emorec_export.quantize import quantize
 from emorec_export.recipe import RECIPES
 from emorec_export.report import Reference, Report
-from emorec_rt.manifest import GRAPH_NAMES, GraphName
-from emorec_train.clips import clip_seeds
+from emorec_rt.bundle.manifest import GRAPH_NAMES, GraphName
+from emorec_train.data.synthetic import clip_seeds
 from emorec_train.model.build import build_models
 from emorec_train.model.checkpoint import Checkpoint, TrainingRecord, load_checkpoint, save_checkpoint
 from emorec_train.model.config import ModelConfig
-from emorec_train.presets import PRESETS
+from emorec_train.settings.presets import PRESETS
 
 CALIBRATION_CLIPS = 4
 CLIP_SECONDS = 4.0
-NOT_COMPARED = Report(reference=Reference(clips=0, steps=0, accuracy=0.0, macro_f1=0.0), variants={})
+NOT_COMPARED = Report(reference=Reference(clips=0, rows=0, accuracy=0.0, macro_f1=0.0), variants={})
 
 
 def random_checkpoint(folder: Path, config: ModelConfig) -> Checkpoint:

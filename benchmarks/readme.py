@@ -15,11 +15,10 @@ from pathlib import Path
 
 import click
 from machine import RESULTS
-from tables import TABLES
+from tables import NOT_MEASURED, TABLES
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-NOT_MEASURED = "Not measured yet."
 BLOCK = re.compile(r"(?<=<!-- table:)(?P<name>\w+)(?P<open> -->\n)(?P<body>.*?)(?=<!-- end -->)", re.DOTALL)
 
 
@@ -41,8 +40,15 @@ def body(name: str) -> str:
     if name not in TABLES:
         raise click.ClickException(f"there is no table {name}; there are {', '.join(TABLES)}")
     source, table = TABLES[name]
-    path = ROOT / source if source.endswith(".json") else RESULTS / f"{source}.json"
-    return table(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else NOT_MEASURED
+    paths = {one: _path(one) for one in ((source,) if isinstance(source, str) else source)}
+    if not all(path.is_file() for path in paths.values()):
+        return NOT_MEASURED
+    results = {one: json.loads(path.read_text(encoding="utf-8")) for one, path in paths.items()}
+    return table(results[source] if isinstance(source, str) else results)
+
+
+def _path(source: str) -> Path:
+    return ROOT / source if source.endswith(".json") else RESULTS / f"{source}.json"
 
 
 @click.command(help=(__doc__ or "").split("\n", 1)[0])

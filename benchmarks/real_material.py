@@ -21,7 +21,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import recall_score
 
 import emorec_rt
-from emorec_rt.recognizer import Recognizer
+from emorec_rt.recognizer.recognizer import Recognizer
 
 
 def answer(recognizer: Recognizer, path: Path) -> str:
@@ -46,7 +46,7 @@ def report(truth: list[str], answers: list[str]) -> dict[str, Any]:
 
 @click.command(help=(__doc__ or "").split("\n", 1)[0])
 @click.argument("media", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--bundle", type=click.Path(path_type=Path), help="[default: the demo bundle]")
+@click.option("--bundle", type=click.Path(path_type=Path), help="[default: the default bundle]")
 def main(media: Path, bundle: Path | None) -> None:
     """Run every labelled file, print a line for each kind, save the result."""
     recognizer = emorec_rt.load(bundle)

@@ -30,17 +30,17 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from emorec_rt.constants import EXPRESSIONS
 from emorec_rt.media.types import Samples
-from emorec_rt.signal import EXPRESSIONS
-from emorec_train.clips import ClipPlan, ClipSpec, clip_seeds, plan_clip
-from emorec_train.dataset_clips import DatasetClips
-from emorec_train.datasets import ClipRecord, check_disjoint, k_folds
-from emorec_train.labels import ClipLabels
+from emorec_train.console import tracked
+from emorec_train.data.dataset_clips import DatasetClips
+from emorec_train.data.datasets import ClipRecord, check_disjoint, k_folds
+from emorec_train.data.labels import ClipLabels
+from emorec_train.data.synthetic import ClipPlan, ClipSpec, clip_seeds, plan_clip
+from emorec_train.features.crops import CroppedClip, crop_clips
 from emorec_train.model.audio import AudioEncoder
-from emorec_train.presets import DEMO
-from emorec_train.pretrain import train_audio
-from emorec_train.progress import tracked
-from emorec_train.records import CroppedClip, crop_clips
+from emorec_train.settings.presets import DEMO
+from emorec_train.training.pretrain import train_audio
 
 SETS = ("RAVDESS", "nEMO")
 GENERATED_CLIPS = 200

@@ -1,4 +1,4 @@
-"""What the pages show of each measurement: one function a table, from ``results/*.json`` to Markdown."""
+"""Tables of the pages: one function a table, from ``results/*.json`` to Markdown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from operator import ge, gt, le, lt
 from typing import Any
 
 Result = dict[str, Any]
-PARITY = "runtime/emorec_rt/demo/manifest.json"
+NOT_MEASURED = "Not measured yet."
+PARITY = "runtime/emorec_rt/default/manifest.json"
 
 
 def first_run(result: Result) -> str:
@@ -16,12 +17,28 @@ def first_run(result: Result) -> str:
         [f["name"], f"{f['value']:.2f} {f['unit']}", _limit(f["limit"], f["value"])]
         for f in result["figures"]
     )
-    return _measured(["demo bundle", "measured", "limit"], rows, result)
+    return _measured([_bundle(result), "measured", "limit"], rows, result)
 
 
 def demo(result: Result) -> str:
-    """What the first command prints."""
+    """Output of the first command."""
     return f"```\n{result['transcript']}\n```"
+
+
+def speed(results: Result) -> str:
+    """The figures that a newcomer asks for, one of each thing, from several measurements."""
+    first, full, live = (results[name] for name in ("first_run", "throughput", "live"))
+    start, pace, peak = (_named(first["figures"], name) for name in FIRST_RUN)
+    eager, own = (_named(full["ratios"], name) for name in FULL_SIZE)
+    rows = [
+        ["first row after the program's start", f"{start['value']:.1f} s", _cpu(first)],
+        ["default model, the clip above", f"{pace['value']:.0f} x real time", _cpu(first)],
+        ["its peak memory", f"{peak['value']:.0f} MiB", _cpu(first)],
+        ["a camera's row behind its frame, 95th percentile", f"{live['p95_seconds']:.1f} s", _cpu(live)],
+        ["the paper's model at full size, INT8", f"{own['value']:.1f} x real time", _cpu(full)],
+        ["the same beside PyTorch", f"{eager['value']:.0f} x as fast", _cpu(full)],
+    ]
+    return _table(["", "measured", "on"], rows)
 
 
 def training(result: Result) -> str:
@@ -39,7 +56,7 @@ def training(result: Result) -> str:
 
 
 def ablation(result: Result) -> str:
-    """What each part of the model is worth, and what follows from it."""
+    """Worth of each part of the model, and the conclusion."""
     rows = ([name, f"{row['mean']:.3f}", f"{row['std']:.3f}"] for name, row in result["rows"].items())
     head = f"macro F1, {result['split']} clips, {len(result['seeds'])} seeds"
     table = _table([head, "mean", "standard deviation"], rows)
@@ -75,8 +92,13 @@ def sound(result: Result) -> str:
     return _measured(head, rows, result, f"{result['clips']} clips of {result['speakers']} speakers. ")
 
 
+def _judged(reference: Result) -> str:
+    """Number of rows; bundles of before rows were judged have steps."""
+    return f"{reference['rows']} rows" if "rows" in reference else f"{reference['steps']} steps"
+
+
 def parity(manifest: Result) -> str:
-    """What the demo bundle's build measured, variant by variant."""
+    """Measurements of the bundle's build, variant by variant."""
     head = ["variant", "same label as PyTorch", "macro F1", "change", "largest error of a logit", "size"]
     rows = []
     for name, variant in manifest["parity"]["variants"].items():
@@ -94,9 +116,96 @@ def parity(manifest: Result) -> str:
         )
     reference = manifest["parity"]["reference"]
     return (
-        f"{_table(head, rows)}\n\n{reference['clips']} held-out generated clips, {reference['steps']} steps; "
+        f"{_table(head, rows)}\n\n{reference['clips']} held-out clips, {_judged(reference)}; "
         f"PyTorch reaches macro F1 {reference['macro_f1']:.4f}."
     )
+
+
+def people(result: Result) -> str:
+    """The default model on people beside others, as far as they were measured."""
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for f in result["figures"]:
+        if f["section"] != "int8":
+            row = cells.setdefault((f["material"], f["measure"]), {})
+            row[f["method"]] = f"{f['value']:.3f} ({_interval((f['low'], f['high']))})"
+    methods = [name for name in PEOPLE if any(PEOPLE[name] & row.keys() for row in cells.values())]
+    rows = [
+        [
+            material,
+            measure,
+            *(row[min(PEOPLE[name] & row.keys())] if PEOPLE[name] & row.keys() else "-" for name in methods),
+        ]
+        for (material, measure), row in cells.items()
+    ]
+    return _measured(["material", "measure", *methods], rows, result)
+
+
+def people_short(result: Result) -> str:
+    """What the default model reaches on each kind of material, in one line each."""
+    own = [f for f in result["figures"] if f["method"] in PEOPLE["default model"]]
+    found = {(f["material"], f["measure"]): f for f in own if f["section"] != "int8"}
+    rows = [
+        [words, f"{found[key]['value']:.2f} ({found[key]['low']:.2f} to {found[key]['high']:.2f})"]
+        for key, words in SHORT.items()
+        if key in found
+    ]
+    return _measured(["default model", "measured (95 % interval)"], rows, result)
+
+
+def people_classes(result: Result) -> str:
+    """Recall of each class of faces, and what it is taken for most."""
+    labels, rows = result["labels"], []
+    if not result["confusion"]:
+        return NOT_MEASURED
+    for k, row in enumerate(result["confusion"]):
+        others = sorted((j for j in range(len(labels)) if j != k), key=lambda j: -row[j])[:2]
+        mistaken = ", ".join(f"{labels[j]} {row[j] / max(sum(row), 1):.0%}" for j in others)
+        rows.append([labels[k], sum(row), f"{row[k] / max(sum(row), 1):.2f}", mistaken])
+    return _measured(["class", "pictures", "recall", "taken for"], rows, result)
+
+
+def people_int8(result: Result) -> str:
+    """INT8 against FP32 on pairs."""
+    rows = [
+        [
+            f["material"],
+            f["measure"],
+            f"{f['value']:+.4f}" if "change" in f["measure"] else f"{f['value']:.2%}",
+            f["count"],
+        ]
+        for f in result["figures"]
+        if f["section"] == "int8"
+    ]
+    if not rows:
+        return NOT_MEASURED
+    return _measured(["material", "measure", "int8", "pairs"], rows, result)
+
+
+FIRST_RUN = ("first row after start", "demo clip, engines loaded", "peak memory")
+FULL_SIZE = ("against PyTorch, each window anew", "speed")
+SHORT = {
+    ("FER+ valid", "accuracy"): "photos of faces (FER+), share that is right of 8 classes",
+    ("posed CC BY valid", "accuracy"): "posed faces, neutral and smiling, share that is right",
+    ("GRID, picture and sound", "Neutral"): "people who read commands (GRID), share of rows that are Neutral",
+    ("pairs, both", "macro F1"): "a face and a voice of the same label, macro F1 of 6 classes",
+    ("pairs, visual", "macro F1"): "the same, the face alone",
+    ("pairs, audio", "macro F1"): "the same, the voice alone",
+    (
+        "RAVDESS, after 10 s",
+        "unweighted recall",
+    ): "voices of other actors (RAVDESS), recall; chance is 0.17",
+}
+"""Lines of the short table of the default model, by material and measure."""
+
+PEOPLE: dict[str, set[str]] = {
+    "default model": {"bundle, fp32", "bundle"},
+    "a model of one stream": {"a model of its own"},
+    "trained on drawings": {"trained on drawings"},
+    "`fer`": {"fer"},
+    "face-api": {"face-api"},
+    "always Neutral": {"always Neutral"},
+}
+"""Columns of the table, and what their methods are called in the result."""
 
 
 def cpu_engines(result: Result) -> str:
@@ -148,6 +257,17 @@ def head_training(result: Result) -> str:
     return _measured(["features of random content", "measured", "limit"], rows, result)
 
 
+def prior_correction(result: Result) -> str:
+    """Macro F1 of each strength of logit adjustment, by the decoding's search."""
+    head = ["trained with", "plain", "tuned, 0 to 1", "tuned, -1 to 1"]
+    rows = [
+        [name, f"{own['plain']:.3f}", f"{own['0 to 1']:.3f}", f"{own['-1 to 1']:.3f}"]
+        for name, own in result["macro_f1"].items()
+    ]
+    separations = ", ".join(f"{value:g}" for value in result["separations"])
+    return _measured(head, rows, result, f"{result['seeds']} seeds at separations {separations}. ")
+
+
 def submission(result: Result) -> str:
     """Writing and checking a submission."""
     rows = (
@@ -166,7 +286,7 @@ def throughput(result: Result) -> str:
 
 
 def throughput_ratios(result: Result) -> str:
-    """What INT8 on the best backend is held to."""
+    """Limits of INT8 on the best backend."""
     rows = (
         [r["name"], f"{r['value']:.2f} {r['unit']}", _limit(r["limit"], r["value"])] for r in result["ratios"]
     )
@@ -174,7 +294,7 @@ def throughput_ratios(result: Result) -> str:
 
 
 def live(result: Result) -> str:
-    """How far behind its frame a row is."""
+    """Delay of a row behind its frame."""
     limits = result["limits"]
     rows = [
         ["frames sent", result["sent"], ""],
@@ -188,8 +308,52 @@ def live(result: Result) -> str:
         ["longest delay", f"{result['max_seconds']:.2f} s", ""],
     ]
     return _measured(
-        [f"{result['seconds'] / 60:.0f} minutes, demo bundle", "measured", "limit"], rows, result
+        [f"{result['seconds'] / 60:.0f} minutes, {_bundle(result)}", "measured", "limit"], rows, result
     )
+
+
+def page(result: Result) -> str:
+    """The page of an hour."""
+    limits = result["limits"]
+    rows = [
+        ["rows", result["rows"], ""],
+        ["size", f"{result['kilobytes']} kB", _limit(f"<= {limits['kilobytes']}", result["kilobytes"])],
+        [
+            "first paint in headless Chromium",
+            f"{result['first_paint_ms']} ms",
+            _limit(f"<= {limits['first_paint_ms']}", result["first_paint_ms"]),
+        ],
+        [
+            "a jump while scrubbing",
+            f"{result['jump_ms']:.1f} ms",
+            _limit(f"<= {limits['jump_ms']}", result["jump_ms"]),
+        ],
+        ["making it, after the last row", f"{result['made_seconds']:.1f} s", ""],
+    ]
+    return _measured(["an hour at 25 frames a second", "measured", "limit"], rows, result)
+
+
+def serve(result: Result) -> str:
+    """The server under uploads at once, and under requests that are none."""
+    statuses = ", ".join(f"{n} times {code}" for code, n in result["statuses"].items() if code != "0")
+    rows = [
+        ["one upload of the demo clip", f"{result['one_upload_seconds']:.1f} s", ""],
+        [f"{result['uploads']} at once", f"{result['all_uploads_seconds']:.1f} s", ""],
+        [
+            "largest difference of a score from the command line's",
+            f"{result['largest_score_difference']:g}",
+            _limit("<= 0.001", result["largest_score_difference"]),
+        ],
+        ["malformed requests", result["malformed_requests"], ""],
+        ["answers", statuses, ""],
+        ["5xx but 503", result["server_errors"], _limit("<= 0", result["server_errors"])],
+        [
+            "without an end in 10 s",
+            result["unanswered_in_time"],
+            _limit("<= 0", result["unanswered_in_time"]),
+        ],
+    ]
+    return _measured([_bundle(result), "measured", "limit"], rows, result)
 
 
 def agreement(result: Result) -> str:
@@ -225,7 +389,7 @@ def outliers(result: Result) -> str:
 
 
 def fuzz(result: Result) -> str:
-    """What became of damaged files and bundles."""
+    """Outcomes of damaged files and bundles."""
     rows = [
         [name, result[name]["cases"], _outcomes(result[name]["outcomes"]), len(result[name]["faults"])]
         for name in ("files", "bundles")
@@ -233,8 +397,18 @@ def fuzz(result: Result) -> str:
     return _measured(["damaged", "cases", "how they ended", "faults"], rows, result)
 
 
+def streams(result: Result) -> str:
+    """Threads that share a recogniser, beside one."""
+    rows = [
+        ["files whose rows differ", result["differing"], _limit("<= 0", result["differing"])],
+        ["threads beside one", f"{result['speed']:.2f} x", _limit(f">= {result['limit']}", result["speed"])],
+    ]
+    note = f"{result['threads']} threads of {result['files']} files. "
+    return _measured(["", "measured", "limit"], rows, result, note)
+
+
 def arm64_wheels(result: Result) -> str:
-    """What pip would install on a Jetson."""
+    """Wheels that pip would install on a Jetson."""
     rows = ([a["target"], a["markers_of"], _versions(a["wheels"])] for a in result["answers"])
     return f"{_table(['system', 'answered by', 'wheels'], rows)}\n\nResolved {result['machine']['date']}."
 
@@ -274,30 +448,74 @@ def folders(result: Result) -> str:
     return _measured(head, rows, result, f"{result['files']} files of {result['seconds_each']:g} s. ")
 
 
-TABLES: dict[str, tuple[str, Callable[[Result], str]]] = {
+def rtx_engines(result: Result) -> str:
+    """Result of the builder for every graph and variant."""
+    mib = 1 << 20
+    head = [
+        "model, graph",
+        "variant",
+        "engine",
+        "activations",
+        "kernels",
+        "products",
+        "attention kernels",
+        "weights turned back",
+    ]
+    rows = (
+        [
+            f"{e['model']}, {e['graph']}",
+            e["precision"],
+            f"{e['engine_bytes'] / mib:.1f} MiB",
+            f"{e['activation_bytes'] / mib:.1f} MiB",
+            e["kernels"],
+            ", ".join(f"{count} {kind}" for kind, count in sorted(e["products"].items())),
+            e["fused_attention"],
+            e["dequantised"],
+        ]
+        for e in result["engines"]
+    )
+    same = all(e["same_bytes_twice"] for e in result["engines"])
+    twice = "Two builds are equal to the last byte. " if same else "Two builds differ. "
+    note = f"TensorRT for RTX {result['release']}, largest batches 32 frames, 1 chunk, 8 windows. {twice}"
+    return _measured(head, rows, result, note)
+
+
+TABLES: dict[str, tuple[str | tuple[str, ...], Callable[[Result], str]]] = {
     "demo": ("first_run", demo),
+    "speed": (("first_run", "throughput", "live"), speed),
     "first_run": ("first_run", first_run),
     "training": ("training", training),
     "ablation": ("ablation", ablation),
+    "people_ablation": ("people_ablation", ablation),
     "real_material": ("real_material", real_material),
     "sound": ("sound", sound),
     "parity": (PARITY, parity),
+    "people": ("people", people),
+    "people_short": ("people", people_short),
+    "people_classes": ("people", people_classes),
+    "people_int8": ("people", people_int8),
     "cpu_engines": ("cpu_engines", cpu_engines),
     "export_full_size": ("export_full_size", export_full_size),
+    "rtx_engines": ("rtx_engines", rtx_engines),
     "features": ("features", features),
     "head_training": ("head_training", head_training),
+    "prior_correction": ("prior_correction", prior_correction),
     "submission": ("submission", submission),
     "throughput": ("throughput", throughput),
     "throughput_ratios": ("throughput", throughput_ratios),
     "live": ("live", live),
+    "page": ("page", page),
+    "serve": ("serve", serve),
     "agreement": ("agreement", agreement),
     "outliers": ("outliers", outliers),
     "fast_modes": ("fast_modes", fast_modes),
     "folders": ("folders", folders),
     "fuzz": ("fuzz", fuzz),
+    "streams": ("streams", streams),
     "arm64_wheels": ("arm64_wheels", arm64_wheels),
 }
-"""By the name of a page's block: the measurement that it shows, or a JSON file of the repository; and how."""
+"""By the name of a page's block: the measurement that it shows, or a JSON file of the repository, or several
+measurements by their names; and how."""
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -311,7 +529,21 @@ def _measured(head: Sequence[str], rows: Iterable[Sequence[object]], result: Res
 
 def _machine(result: Result) -> str:
     machine = result["machine"]
-    return f"{machine['cpu']}, {machine['cores']} cores, Python {machine['python']}, {machine['date']}."
+    return f"{_cpu(result)}, Python {machine['python']}, {machine['date']}."
+
+
+def _cpu(result: Result) -> str:
+    machine = result["machine"]
+    return f"{machine['cpu']}, {machine['cores']} cores"
+
+
+def _named(figures: Iterable[Result], name: str) -> Result:
+    return next(figure for figure in figures if figure["name"] == name)
+
+
+def _bundle(result: Result) -> str:
+    """The bundle that was measured; results without a name are older than the default model."""
+    return f"{result.get('bundle', 'drawn')} bundle"
 
 
 def _interval(bounds: Sequence[float]) -> str:

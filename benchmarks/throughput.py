@@ -82,7 +82,7 @@ def best_backend(results: Mapping[str, Result]) -> str:
 
 
 def ratios(results: Mapping[str, Result], long: Result) -> list[Ratio]:
-    """What INT8 on the best backend is held to.
+    """Limits of INT8 on the best backend.
 
     Args:
         results: By contender.
@@ -132,7 +132,7 @@ def prepared(cache: Path, preset: str) -> Path:
 
 
 def repeats(clip: Path, seconds: float) -> int:
-    """How often to play the clip until it lasts ``seconds``."""
+    """Number of repeats until the clip lasts ``seconds``."""
     with av.open(str(clip)) as reader:
         length = (reader.duration or 0) / av.time_base
     if not length:

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from emorec_rt.bundle.manifest import Precision
 from emorec_rt.errors import BackendUnavailableError
-from emorec_rt.manifest import Precision
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +42,7 @@ BEST_SECONDS: Final = 12.0
 
 @dataclass(frozen=True)
 class Setup:
-    """What to run on.
+    """Clip, bundle and checkpoint of a run.
 
     Attributes:
         folder: Checkpoint and bundle with the same weights.
@@ -57,7 +57,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one contender did.
+    """Result of one contender.
 
     Attributes:
         media_seconds: How much media the time was for.
@@ -142,7 +142,7 @@ def _read_whole(
 
 def _sound(pcm: NDArray[np.float32], first: int, tokens: int) -> NDArray[np.float32]:
     """The samples that give a window's tokens, zeros beyond the end."""
-    from emorec_rt.signal import chunk_samples
+    from emorec_rt.constants import chunk_samples
 
     cut = pcm[first : first + chunk_samples(tokens)]
     return np.pad(cut, (0, chunk_samples(tokens) - len(cut)))
@@ -151,9 +151,10 @@ def _sound(pcm: NDArray[np.float32], first: int, tokens: int) -> NDArray[np.floa
 def frames_once(setup: Setup) -> Measurement:
     """PyTorch behind emorec's own windows: each frame and each chunk of sound encoded once."""
     from emorec_rt.faces import FaceCropper
+    from emorec_rt.faces.cropped import cropped_items
     from emorec_rt.media import Frame, open_media
-    from emorec_rt.windows import iter_windows
-    from emorec_train.features import TorchEngine
+    from emorec_rt.windows.iterate import iter_windows
+    from emorec_train.features.windows import TorchEngine
     from emorec_train.model.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(setup.folder / "checkpoint")
@@ -171,7 +172,7 @@ def frames_once(setup: Setup) -> Measurement:
             yield item
 
     with open_media(setup.clip) as media:
-        for window in iter_windows(first_seconds(media), spec, vision, audio, cropper):
+        for window in iter_windows(cropped_items(first_seconds(media), cropper), spec, vision, audio):
             fusion.run({name: array[None] for name, array in window.feeds().items()})
     return Measurement(times[-1] - times[0], len(times), time.perf_counter() - started)
 
@@ -198,11 +199,10 @@ def vision_alone(setup: Setup, backend: str, precision: Precision) -> Measuremen
 
     from emorec_rt.bundle import open_bundle
     from emorec_rt.engines import open_engine
-    from emorec_rt.engines.base import lanes_of
 
     bundle = open_bundle(setup.folder / "bundle")
     engine = open_engine(bundle, "vision", backend=backend, precision=precision)
-    lanes = lanes_of(engine)
+    lanes = engine.lanes
     shape = engine.inputs[0].shape[1:]
     crops = np.random.default_rng(0).integers(0, 256, (lanes * max(VISION_BATCHES), *shape), np.uint8)
     with ThreadPoolExecutor(lanes) as threads:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from emorec_rt.errors import EmorecError, UsageError
+from emorec_rt.cli.exits import INSTALL_WORKSHOP, exit_codes
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class _Request:
     "--bundle",
     "bundle_folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Bundle whose FP32 graphs are observed.  [default: the demo bundle]",
+    help="Bundle whose FP32 graphs are observed.  [default: the default bundle]",
 )
 @click.option(
     "--out",
@@ -62,6 +62,7 @@ class _Request:
     help="Run this much of the clips, in stretches of 8 s at random places, spread over all of them.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of clips and places.")
+@exit_codes(INSTALL_WORKSHOP)
 def main(
     clips: tuple[Path, ...],
     bundle_folder: Path | None,
@@ -73,14 +74,7 @@ def main(
     seed: int,
 ) -> None:
     """Collect, exit 0; 2 when the call is wrong, 1 for any other failure."""
-    try:
-        _run(_Request(clips, bundle_folder, out, method, limit, seconds, seed), fresh=fresh)
-    except EmorecError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2 if isinstance(error, UsageError) else 1)
-    except ImportError as error:
-        click.echo(f"error: {error}; run: pip install -e '.[export]'", err=True)
-        sys.exit(1)
+    _run(_Request(clips, bundle_folder, out, method, limit, seconds, seed), fresh=fresh)
     click.echo(out)
 
 
@@ -96,7 +90,7 @@ def _run(request: _Request, *, fresh: bool) -> None:
     from emorec_calib.partial import partial_path, put_aside, take_up
     from emorec_calib.ranges import dump
     from emorec_rt.bundle import open_bundle
-    from emorec_rt.manifest import GRAPH_NAMES
+    from emorec_rt.bundle.manifest import GRAPH_NAMES
 
     files = _limited(media_files(request.clips), request.limit, request.seed)
     bundle, out = open_bundle(request.bundle), request.out

@@ -13,6 +13,10 @@ With TensorRT plans for the GPU of this machine (elsewhere, later: ``emorec-rt b
 
     python export/build_engine.py --fp16 --backend tensorrt --workspace 2048
 
+With engines of TensorRT for RTX, for desktop GPUs from Ampere on; building them takes no GPU::
+
+    python export/build_engine.py --fp16 --int8 --backend tensorrt-rtx --ship-engines
+
 A certain checkpoint, calibrated on recordings, or on ranges that ``calibration/collect.py`` has written::
 
     python export/build_engine.py --int8 --checkpoint runs/mine --calib recordings/ --out engines/mine
@@ -25,18 +29,22 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from emorec_rt.cli.building import PLAN_OPTIONS, BuildProgress, build_options, plan_options
-from emorec_rt.errors import EmorecError, UsageError
+from emorec_rt.cli.build_progress import BuildProgress
+from emorec_rt.cli.exits import INSTALL_WORKSHOP, exit_codes
+from emorec_rt.cli.plan_options import PLAN_OPTIONS, build_options, plan_options
+from emorec_rt.constants import PRECISIONS
+from emorec_rt.errors import UsageError
+from emorec_rt.machine.signals import end_on_signal
 
 if TYPE_CHECKING:
     from emorec_export.backends import Selection
     from emorec_export.build import Request
+    from emorec_rt.bundle.manifest import Precision
     from emorec_rt.engines.tensorrt.options import BuildOptions
-    from emorec_rt.manifest import Precision
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -59,13 +67,14 @@ CALIBRATION = {
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the bundle.  [default: engines/NAME of the checkpoint]",
 )
-@click.option("--fp32", is_flag=True, help="Build FP32 graphs: always done, the others are made from them.")
-@click.option("--fp16", is_flag=True, help="Build FP16 graphs.")
-@click.option("--int8", is_flag=True, help="Build INT8 graphs; with --fp16 TensorRT's too.")
+@click.option("--fp16", is_flag=True, help="Build FP16 graphs too; FP32 graphs are always built.")
+@click.option(
+    "--int8", is_flag=True, help="Build INT8 graphs; with --fp16 or for TensorRT also its own form."
+)
 @click.option("--fp8", is_flag=True, help="Build FP8 graphs, for GPUs from Ada on.")
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16", "int8", "int8-fp16", "fp8"]),
+    type=click.Choice(PRECISIONS),
     help="The variant that runs unless another is asked for.  [default: int8 if it is built, else fp32]",
 )
 @click.option(
@@ -123,15 +132,24 @@ CALIBRATION = {
     "--backend",
     "backends",
     multiple=True,
-    type=click.Choice(["onnxruntime", "openvino", "tensorrt", "torch-tensorrt", "all"]),
+    type=click.Choice(["onnxruntime", "openvino", "tensorrt", "tensorrt-rtx", "torch-tensorrt", "all"]),
     help="onnxruntime, openvino: compare the graphs there. tensorrt: build plans for this machine's GPU. "
+    "tensorrt-rtx: build portable engines, on any machine. "
     "torch-tensorrt: compile the modules for it, in FP32. May be given several times.",
 )
+@click.option(
+    "--ship-engines",
+    is_flag=True,
+    help="Put the engines of tensorrt-rtx into the bundle; they run with this release alone.",
+)
+@click.option(
+    "--strict", is_flag=True, help="Fail where an engine doesn't compute a product in the asked 8 bits."
+)
 @plan_options
+@exit_codes(INSTALL_WORKSHOP)
 def main(
     checkpoint: Path | None,
     out: Path | None,
-    fp32: bool,  # noqa: ARG001 - there to be said
     fp16: bool,
     int8: bool,
     fp8: bool,
@@ -139,25 +157,9 @@ def main(
 ) -> None:
     """Build, print the report and the folder, exit 0; 2 when the call is wrong, 1 for any other failure."""
     # A terminated build cleans up like an interrupted one.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        _check(int8, int8 or fp8, options)
-        folder = _build(checkpoint, out, {"fp16": fp16, "int8": int8, "fp8": fp8}, options)
-    except EmorecError as error:
-        _fail(str(error), 2 if isinstance(error, UsageError) else 1)
-    except ImportError as error:
-        if error.name and error.name.startswith("emorec"):
-            raise  # a mistake of this program's, and its traceback says where
-        _fail(f"{error}; run: pip install -e '.[export]'")
-    except OSError as error:
-        _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
-    else:
-        click.echo(folder)
-
-
-def _fail(line: str, code: int = 1) -> NoReturn:
-    click.echo(f"error: {line}", err=True)
-    sys.exit(code)
+    signal.signal(signal.SIGTERM, end_on_signal)
+    _check(int8, int8 or fp8, options)
+    click.echo(_build(checkpoint, out, {"fp16": fp16, "int8": int8, "fp8": fp8}, options))
 
 
 def _check(int8: bool, quantised: bool, options: dict[str, Any]) -> None:
@@ -171,8 +173,16 @@ def _check(int8: bool, quantised: bool, options: dict[str, Any]) -> None:
         raise UsageError("--calib takes recordings, or one ranges.json")
     _check_calibration(calib, options, quantised=quantised)
     plan = next((name for name in PLAN_OPTIONS if options[name]), None)
-    if plan is not None and not {"tensorrt", "torch-tensorrt", "all"} & set(options["backends"]):
+    builders = {"tensorrt", "tensorrt-rtx", "torch-tensorrt", "all"} & set(options["backends"])
+    if options["strict"] and not builders:
+        raise UsageError("--strict is for backends that build; add --backend tensorrt-rtx")
+    if plan is not None and not builders:
         raise UsageError(f"{_option(plan)} is for TensorRT; add --backend tensorrt")
+    portable = {"tensorrt-rtx", "all"} & set(options["backends"])
+    if options["targets"] and not portable:
+        raise UsageError("--sm is for tensorrt-rtx; add --backend tensorrt-rtx")
+    if options["ship_engines"] and not portable:
+        raise UsageError("--ship-engines is for tensorrt-rtx; add --backend tensorrt-rtx")
     if options["only"] and options["precision"] == "fp32":
         raise UsageError("--only leaves FP32 out; choose another --precision")
     if options["only"] and {"torch-tensorrt", "all"} & set(options["backends"]):
@@ -195,7 +205,7 @@ def _check_calibration(calib: tuple[Path, ...], options: dict[str, Any], *, quan
 
 
 def _option(name: str) -> str:
-    return f"--{name.removesuffix('_mib').replace('_', '-')}"
+    return "--sm" if name == "targets" else f"--{name.removesuffix('_mib').replace('_', '-')}"
 
 
 def _own_precision(
@@ -240,7 +250,7 @@ def _build(
     source = checkpoint or newest_checkpoint(ROOT / "runs")
     target = out or ROOT / "engines" / source.resolve().name
     check_target(target)
-    precisions = wanted(**kinds)
+    precisions = wanted(**kinds, gpu=bool({"tensorrt", "tensorrt-rtx"} & set(selection.usable)))
     precision = _own_precision(precisions, options["precision"] or exported_precision(precisions), options)
     request = Request(
         out=target,
@@ -258,11 +268,19 @@ def _build(
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         **{field: options[name] for name, field in CALIBRATION.items() if options[name] is not None},
     )
-    _run(source, request, selection, how)
+    _run(source, request, selection, how, ship=options["ship_engines"], strict=options["strict"])
     return target
 
 
-def _run(source: Path, request: Request, selection: Selection, how: BuildOptions | None) -> None:
+def _run(
+    source: Path,
+    request: Request,
+    selection: Selection,
+    how: BuildOptions | None,
+    *,
+    ship: bool,
+    strict: bool,
+) -> None:
     from emorec_export.backends import prepare_all
     from emorec_export.build import Console, build
     from emorec_rt.bundle import open_bundle
@@ -272,7 +290,16 @@ def _run(source: Path, request: Request, selection: Selection, how: BuildOptions
     build(checkpoint, request, Console(say=_say, track=_track))
     try:
         bundle = open_bundle(request.out)
-        prepare_all(checkpoint, bundle, selection, progress.say, options=how, progress=progress)
+        prepare_all(
+            checkpoint,
+            bundle,
+            selection,
+            progress.say,
+            options=how,
+            progress=progress,
+            ship=ship,
+            strict=strict,
+        )
     finally:
         progress.close()
 

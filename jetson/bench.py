@@ -11,7 +11,6 @@ Options after ``--`` go to ``emorec-rt bench``.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,11 +20,13 @@ import msgspec
 from emorec_jetson.measure import ModeResult, measure_modes, run_program
 from emorec_jetson.modes import mode_restored
 from emorec_jetson.report import to_json, to_table
-from emorec_rt.errors import EmorecError, UsageError
-from emorec_rt.jetson import nvpmodel
-from emorec_rt.jetson.module import Module, read_module
-from emorec_rt.jetson.nvpmodel import PowerMode
-from emorec_rt.writers.base import WholeFile
+from emorec_rt.cli.exits import exit_codes
+from emorec_rt.constants import EXIT_FAILED
+from emorec_rt.errors import UsageError
+from emorec_rt.files import WholeFile
+from emorec_rt.machine.jetson import nvpmodel
+from emorec_rt.machine.jetson.module import Module, read_module
+from emorec_rt.machine.jetson.nvpmodel import PowerMode
 
 
 def choose(modes: Sequence[PowerMode], names: Sequence[str]) -> list[PowerMode]:
@@ -93,7 +94,7 @@ def cli(
         elif record is not None:
             record.discard()
     if all(result.skipped for result in results):
-        raise SystemExit(1)
+        raise SystemExit(EXIT_FAILED)
 
 
 def show(module: Module, video: Path, results: Sequence[ModeResult], record: WholeFile | None) -> None:
@@ -114,13 +115,10 @@ def say(line: str) -> None:
     click.echo(line, err=True)
 
 
+@exit_codes()
 def main() -> None:
     """Entry point: errors become one line and an exit code."""
-    try:
-        cli.main(prog_name="bench.py", standalone_mode=True)
-    except EmorecError as error:
-        say(f"error: {error}")
-        sys.exit(2 if isinstance(error, UsageError) else 1)
+    cli.main(prog_name="bench.py")
 
 
 if __name__ == "__main__":

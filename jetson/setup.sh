@@ -9,14 +9,14 @@
 #
 # Run again at will: what is done is skipped. Exit code 0 done, 1 failed or not possible here, 2 wrong usage.
 #
-# Overridable: EMOREC_PREFIX (default /opt/emorec), EMOREC_UNITS (/etc/systemd/system), EMOREC_STATE
-# (/var/lib/emorec), EMOREC_LOGROTATE (/etc/logrotate.d), EMOREC_ROOT (root under which the machine is looked at).
+# Overridable: EMOREC_PREFIX (default /opt/emorec), EMOREC_UNITS (/etc/systemd/system), EMOREC_LOGS
+# (/var/log/emorec), EMOREC_LOGROTATE (/etc/logrotate.d), EMOREC_ROOT (root under which the machine is looked at).
 set -euo pipefail
 
 root="${EMOREC_ROOT:-}"
 prefix="${EMOREC_PREFIX:-/opt/emorec}"
 units="${EMOREC_UNITS:-/etc/systemd/system}"
-state="${EMOREC_STATE:-/var/lib/emorec}"
+logs="${EMOREC_LOGS:-/var/log/emorec}"
 logrotate="${EMOREC_LOGROTATE:-/etc/logrotate.d}"
 source_folder="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 needed_mib=4096
@@ -144,7 +144,7 @@ announce() {
   fi
   say "will install emorec from $source_folder there; TensorRT, torch and CUDA stay JetPack's"
   if [[ -n "$camera" ]]; then
-    say "will install and start emorec-camera@$camera.service, rows in $state/$camera.jsonl"
+    say "will install and start emorec-camera@$camera.service, rows in $logs/$camera.jsonl"
   fi
 }
 
@@ -185,7 +185,7 @@ install_environment() {
 install_unit() {
   local name="$1" target="$2"
   write_text "$target/$name" \
-    "$(sed -e "s|/opt/emorec|$prefix|g" -e "s|/var/lib/emorec|$state|g" "$source_folder/jetson/$name")"
+    "$(sed -e "s|/opt/emorec|$prefix|g" -e "s|/var/log/emorec|$logs|g" "$source_folder/jetson/$name")"
 }
 
 write_text() {
@@ -211,13 +211,14 @@ PrivateTmp=no"
 
 install_camera() {
   if ! id emorec >/dev/null 2>&1; then
-    as_root useradd --system --no-create-home --home-dir "$state" --shell /usr/sbin/nologin emorec
+    as_root useradd --system --no-create-home --home-dir /var/cache/emorec --shell /usr/sbin/nologin emorec
   fi
   as_root usermod --append --groups video emorec
   if getent group render >/dev/null; then
     as_root usermod --append --groups render emorec
   fi
-  as_root install --directory --owner=emorec --group=emorec --mode=750 "$state"
+  # Root alone writes there: systemd opens the file of rows, and the service gets it opened.
+  as_root install --directory --owner=root --group=emorec --mode=750 "$logs"
   install_unit emorec-camera@.service "$units"
   install_unit emorec-camera-health@.service "$units"
   install_unit emorec-camera-health@.timer "$units"

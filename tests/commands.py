@@ -40,7 +40,7 @@ NOT_OURS: Final = frozenset(
             "tail",
             "tar",
         ),
-        *("docker", "ffmpeg", "git", "gst-launch-1.0", "jq", "scp", "v4l2-ctl", "nvidia-smi"),
+        *("docker", "podman", "ffmpeg", "git", "gst-launch-1.0", "jq", "scp", "v4l2-ctl", "nvidia-smi"),
         *("journalctl", "sudo", "systemctl"),
         *("lint-imports", "mypy", "ruff"),
     }

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emorec_rt.engines.base import check_feeds
-from emorec_rt.manifest import (
+from emorec_rt.bundle.manifest import (
     Audio,
     Grid,
     Preprocessing,
@@ -18,7 +17,8 @@ from emorec_rt.manifest import (
     Window,
     expected_tensors,
 )
-from emorec_rt.signal import TOKEN_HOP_SAMPLES
+from emorec_rt.constants import TOKEN_HOP_SAMPLES
+from emorec_rt.engines.base import Engine, check_feeds
 
 CLASSES = 3
 
@@ -34,7 +34,7 @@ def preprocessing(
     )
 
 
-class _Fake:
+class _Fake(Engine):
     def __init__(self, graph: str, spec: Preprocessing) -> None:
         self.inputs: tuple[TensorSpec, ...]
         self.outputs: tuple[TensorSpec, ...]

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from emorec_rt.engines import BACKENDS
+from emorec_rt.engines import describe
 
 VARIABLE: Final = "EMOREC_REQUIRE_GPU"
 """``1`` for every backend, or names of backends with commas between them."""
@@ -15,7 +15,7 @@ VARIABLE: Final = "EMOREC_REQUIRE_GPU"
 
 def need(backend: str) -> None:
     """Skip the test where a backend can't run, or fail it where it has to."""
-    reason = BACKENDS[backend].unavailable()
+    reason = describe(backend).unavailable()
     if reason is None:
         return
     if required(backend):

@@ -9,9 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from emorec_rt.signal import EXPRESSIONS, SAMPLE_RATE_HZ
-from emorec_train.clips import ClipSpec, plan_clip
-from emorec_train.clips.write import write_clip
+from emorec_rt.constants import EXPRESSIONS, SAMPLE_RATE_HZ
+from emorec_train.data.synthetic import ClipSpec, plan_clip
+from emorec_train.data.synthetic.write import write_clip
 
 SECONDS = 0.6
 FPS = 25

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emorec_rt.manifest import TensorSpec
+from emorec_rt.bundle.manifest import TensorSpec
 
 
 def random_feeds(inputs: tuple[TensorSpec, ...], batch: int, seed: int = 1) -> dict[str, NDArray[np.generic]]:

@@ -10,14 +10,32 @@ import open_clip
 import torch
 from safetensors.torch import save_file
 from transformers import (
+    Data2VecAudioConfig,
+    Data2VecAudioModel,
     HubertConfig,
     HubertModel,
+    UniSpeechConfig,
+    UniSpeechModel,
+    UniSpeechSatConfig,
+    UniSpeechSatModel,
     Wav2Vec2Config,
     Wav2Vec2FeatureExtractor,
     Wav2Vec2ForCTC,
     WavLMConfig,
     WavLMModel,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperModel,
 )
+
+KIN: dict[str, tuple[Any, Any]] = {
+    "hubert": (HubertConfig, HubertModel),
+    "wavlm": (WavLMConfig, WavLMModel),
+    "unispeech": (UniSpeechConfig, UniSpeechModel),
+    "unispeech-sat": (UniSpeechSatConfig, UniSpeechSatModel),
+    "data2vec-audio": (Data2VecAudioConfig, Data2VecAudioModel),
+}
+"""Models of transformers that are like wav2vec 2.0."""
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
 TEXT = {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
@@ -60,6 +78,24 @@ def write_clip(folder: Path, vision: dict[str, Any], *, text: dict[str, Any] = T
     return clip.eval()
 
 
+WHISPER: dict[str, Any] = {
+    "vocab_size": 60,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "decoder_start_token_id": 1,
+    "d_model": 32,
+    "encoder_layers": 2,
+    "encoder_attention_heads": 2,
+    "encoder_ffn_dim": 48,
+    "decoder_layers": 1,
+    "decoder_attention_heads": 2,
+    "decoder_ffn_dim": 32,
+    "num_mel_bins": 20,
+    "max_source_positions": 40,
+}
+
+
 def write_audio(folder: Path, kind: str = "wav2vec2", *, normalize: bool = True, **config: Any) -> Any:
     """A folder as transformers saves it; returns the encoder."""
     torch.manual_seed(0)
@@ -68,10 +104,14 @@ def write_audio(folder: Path, kind: str = "wav2vec2", *, normalize: bool = True,
     if kind == "wav2vec2":  # published fine-tuned, so the encoder's weights have a prefix
         model: Any = Wav2Vec2ForCTC(Wav2Vec2Config(**sizes))
         encoder = model.wav2vec2
-    elif kind == "hubert":
-        model = encoder = HubertModel(HubertConfig(**sizes))
+    elif kind == "whisper":
+        model = WhisperModel(WhisperConfig(**{**WHISPER, **config}))
+        model.save_pretrained(folder)
+        WhisperFeatureExtractor(model.config.num_mel_bins).save_pretrained(folder)
+        return model.encoder.eval()
     else:
-        model = encoder = WavLMModel(WavLMConfig(**sizes))
+        config_class, model_class = KIN[kind]
+        model = encoder = model_class(config_class(**sizes))
     model.save_pretrained(folder)
     Wav2Vec2FeatureExtractor(do_normalize=normalize, return_attention_mask=False).save_pretrained(folder)
     return encoder.eval()

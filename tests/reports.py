@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from emorec_export.report import ChainParity, GraphParity, Reference, Report, VariantParity
-from emorec_rt.manifest import Decoding, Graph, Manifest, Precision, Variant, expected_tensors
+from emorec_rt.bundle.manifest import Decoding, Graph, Manifest, Precision, Variant, expected_tensors
 from fakes import preprocessing
 
 LABELS = ("a", "b")
@@ -14,7 +14,7 @@ LABELS = ("a", "b")
 def report_of(latencies_ms: Mapping[Precision, float], *, change: float = 0.0) -> Report:
     """A report on one graph, by the time it takes in each precision."""
     return Report(
-        reference=Reference(clips=2, steps=300, accuracy=0.9, macro_f1=0.8),
+        reference=Reference(clips=2, rows=300, accuracy=0.9, macro_f1=0.8),
         variants={
             precision: VariantParity(
                 graphs={"vision": _graph(latency)},

@@ -7,6 +7,7 @@ import re
 import socket
 import struct
 import time
+from collections.abc import Callable
 
 from senders import CLIP_SECONDS
 
@@ -23,9 +24,19 @@ class RtspServer:
         login: Ask for user and password.
         silent: Keep the connection open at the end rather than close it.
         live: Send in real time rather than at once.
+        noise: Bytes to send after each fifth packet.
     """
 
-    def __init__(self, data: bytes, *, login: bool = False, silent: bool = False, live: bool = False) -> None:
+    def __init__(
+        self,
+        data: bytes,
+        *,
+        login: bool = False,
+        silent: bool = False,
+        live: bool = False,
+        noise: Callable[[], bytes] = bytes,
+    ) -> None:
+        self._noise = noise
         self._data = data
         self._login = login
         self._silent = silent
@@ -72,4 +83,11 @@ class RtspServer:
             payload = self._data[start : start + PAYLOAD_BYTES]
             stamp = round(seconds * 90_000)
             packet = struct.pack(">BBHII", 0x80, 33, number, stamp, 1) + payload
-            connection.sendall(struct.pack(">cBH", b"$", 0, len(packet)) + packet)
+            connection.sendall(interleaved(0, packet))
+            if number % 5 == 4:
+                connection.sendall(self._noise())
+
+
+def interleaved(channel: int, packet: bytes) -> bytes:
+    """A packet inside of the RTSP connection."""
+    return struct.pack(">cBH", b"$", channel, len(packet)) + packet

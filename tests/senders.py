@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emorec_rt.media import Frame, MediaItem, Samples
-from emorec_rt.sources import SourceOptions
+from emorec_rt.media.sources import SourceOptions
 
 FPS = 25
 CLIP_SECONDS = 2

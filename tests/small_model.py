@@ -6,8 +6,8 @@ import msgspec
 import torch
 from torch import Tensor
 
-from emorec_rt.manifest import Audio, Grid, Preprocessing, Vision, Window
-from emorec_rt.signal import EXPRESSIONS
+from emorec_rt.bundle.manifest import Audio, Grid, Preprocessing, Vision, Window
+from emorec_rt.constants import EXPRESSIONS
 from emorec_train.model.config import (
     CLIP_MEAN,
     CLIP_STD,

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from _pytest.outcomes import Failed, Skipped
 
 import gpu
-from emorec_rt.engines import BACKENDS
+from backends import change
 
 
 @pytest.fixture(autouse=True)
 def missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(BACKENDS, "tensorrt", replace(BACKENDS["tensorrt"], unavailable=lambda: "no GPU"))
+    change(monkeypatch, "tensorrt", unavailable=lambda: "no GPU")
 
 
 @pytest.mark.parametrize("value", ["", "onnxruntime-cuda", "0"])
@@ -31,7 +29,7 @@ def test_it_fails_where_it_has_to_run(value: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_works_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(BACKENDS, "tensorrt", replace(BACKENDS["tensorrt"], unavailable=lambda: None))
+    change(monkeypatch, "tensorrt", unavailable=lambda: None)
     try:
         gpu.need("tensorrt")
     except (Skipped, Failed) as reason:

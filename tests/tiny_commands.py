@@ -12,9 +12,9 @@ from unittest.mock import patch
 
 import msgspec
 
-from emorec_train import presets
-from emorec_train.cache import store
-from emorec_train.settings import EncoderSettings, FusionSettings, Preset
+from emorec_train.features.cache import store
+from emorec_train.settings import presets
+from emorec_train.settings.fields import EncoderSettings, FusionSettings, Preset
 from small_model import config
 
 PROGRAMS = Path(__file__).parents[1] / "train"

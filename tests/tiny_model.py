@@ -9,8 +9,8 @@ import onnx
 import torch
 
 from emorec_export.graphs import export_graph
-from emorec_rt.manifest import GRAPH_NAMES, GraphName
-from emorec_train.clips import clip_seeds
+from emorec_rt.bundle.manifest import GRAPH_NAMES, GraphName
+from emorec_train.data.synthetic import clip_seeds
 from emorec_train.model.build import Models, build_models
 from emorec_train.model.checkpoint import Checkpoint, TrainingRecord, load_checkpoint, save_checkpoint
 from small_model import config

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from emorec_rt.engines.torch_tensorrt import Libraries
+from emorec_torch.tensorrt import Libraries
 
 
 class TorchTensorRT:
@@ -68,9 +68,11 @@ class TorchTensorRT:
         optimization_level: int | None = None,
         hardware_compatible: bool = False,
         immutable_weights: bool = True,
+        attn_bias_is_causal: bool = True,
         **kwargs: Any,
     ) -> torch.fx.GraphModule:
         assert not kwargs
+        assert not attn_bias_is_causal
         return self._compiled(exported_program, arg_inputs, optimization_level, workspace_size=workspace_size)
 
     def _compiled(self, program: Any, arg_inputs: Any, level: int | None, **options: Any) -> Any:

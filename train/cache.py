@@ -13,17 +13,19 @@ from pathlib import Path
 
 import click
 
-from emorec_rt.cores import usable_cores
+from emorec_rt.cli.exits import INSTALL_WORKSHOP, exit_codes
 from emorec_rt.errors import UsageError
+from emorec_rt.machine.cores import usable_cores
 from emorec_train.options import (
     chosen_preset,
     data_options,
     data_request,
+    device_option,
     encoder_options,
-    exits,
     preset_options,
     split_options,
     with_splits,
+    workers_option,
 )
 
 
@@ -46,11 +48,10 @@ from emorec_train.options import (
     help="float16 takes half the room, and rounds.",
 )
 @click.option("--remake", is_flag=True, help="Throw away what a cache of other settings holds.")
-@click.option(
-    "--workers", type=click.IntRange(min=1), help="Processes that decode and crop.  [default: one a core]"
-)
+@workers_option("decode and crop")
 @encoder_options
-@exits
+@device_option
+@exit_codes(INSTALL_WORKSHOP)
 def main(
     data: tuple[str, ...],
     labels: str | None,
@@ -68,13 +69,15 @@ def main(
     audio: str,
     offline: bool,
     random_encoders: bool,
+    device: str,
 ) -> None:
     """Fill the cache, print its folder, exit 0; 2 when the call is wrong, 1 for any other failure."""
     import torch
 
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"  # read when the libraries are imported
-    from emorec_train.stages import CacheRun, EncoderChoice, make_cache
+    from emorec_train.training.cache import CacheRun, make_cache
+    from emorec_train.training.encoders import EncoderChoice
 
     cores = usable_cores()
     torch.set_num_threads(cores)
@@ -91,6 +94,7 @@ def main(
             seed=seed,
             workers=workers or cores,
             encoders=EncoderChoice(vision, audio, not random_encoders, offline),
+            device=device,
             storage="float16" if storage == "float16" else "float32",
             remake=remake,
         )

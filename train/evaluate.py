@@ -1,4 +1,4 @@
-"""Score a checkpoint: macro F1, each class's F1, confusion matrix, a row for each video.
+"""Score a checkpoint, or the average of several: macro F1, UAR, F1 of each class, videos, speakers.
 
 The newest checkpoint in runs/, on the test clips that it was kept from::
 
@@ -8,6 +8,10 @@ Smoothing and prior correction chosen on the validation split, kept in the check
 export/build_engine.py into the bundle::
 
     python train/evaluate.py runs/mine --data affwild2:/data/affwild2 --cache cache/affwild2 --tune
+
+An ensemble, which train/submission.py takes then like a checkpoint::
+
+    python train/evaluate.py runs/one runs/two runs/three --cache cache/affwild2 --tune --out runs/ensemble
 """
 
 from __future__ import annotations
@@ -16,15 +20,23 @@ from pathlib import Path
 
 import click
 
-from emorec_rt.cores import usable_cores
+from emorec_rt.cli.exits import INSTALL_WORKSHOP, exit_codes
 from emorec_rt.errors import UsageError
-from emorec_train.options import data_options, data_request, exits, path_option
+from emorec_rt.machine.cores import usable_cores
+from emorec_train.options import (
+    cache_option,
+    data_options,
+    data_request,
+    device_option,
+    path_option,
+    workers_option,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @click.command(help=(__doc__ or "").split("\n", 1)[0])
-@click.argument("checkpoint", required=False, type=click.Path(path_type=Path, file_okay=False))
+@click.argument("checkpoints", nargs=-1, type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--split",
     type=click.Choice(["train", "validation", "test"]),
@@ -35,17 +47,16 @@ ROOT = Path(__file__).resolve().parent.parent
 @click.option(
     "--tune",
     is_flag=True,
-    help="Choose smoothing and prior correction on validation; CHECKPOINT keeps them.",
+    help="Choose smoothing and prior correction on validation, and keep them.",
 )
 @path_option("--out", help="Folder of the results.  [default: CHECKPOINT-SPLIT beside CHECKPOINT]")
-@click.option(
-    "--workers", type=click.IntRange(min=1), help="Processes that decode and crop.  [default: one a core]"
-)
+@workers_option("decode and crop")
 @data_options
-@path_option("--cache", help="Keep the features of data sets here, see train/cache.py.")
-@exits
+@cache_option
+@device_option
+@exit_codes(INSTALL_WORKSHOP)
 def main(
-    checkpoint: Path | None,
+    checkpoints: tuple[Path, ...],
     split: str,
     tune: bool,
     out: Path | None,
@@ -53,13 +64,14 @@ def main(
     data: tuple[str, ...],
     labels: str | None,
     speaker_pattern: str | None,
-    cache: Path | None,
+    caches: tuple[Path, ...],
+    device: str,
 ) -> None:
     """Score, print a table, write the results, exit 0; 2 when the call is wrong, 1 for any other failure."""
     # Worker processes import this file too; they do without torch.
     import torch
 
-    from emorec_train.evaluation import Evaluation, run_evaluation
+    from emorec_train.evaluation.run import Evaluation, run_evaluation
     from emorec_train.model.checkpoint import newest_checkpoint
 
     if labels:
@@ -67,13 +79,14 @@ def main(
     cores = usable_cores()
     torch.set_num_threads(cores)
     request = Evaluation(
-        checkpoint=checkpoint or newest_checkpoint(ROOT / "runs"),
+        checkpoints=checkpoints or (newest_checkpoint(ROOT / "runs"),),
         out=out,
         split=split,  # type: ignore[arg-type]  # click's choice
         tune=tune,
         workers=workers or cores,
         data=data_request(data, labels, speaker_pattern),
-        cache=cache,
+        caches=caches,
+        device=device,
     )
     click.echo(run_evaluation(request))
 

@@ -20,6 +20,10 @@ The reference at full size (downloads CLIP and wav2vec 2.0 on first use)::
 
     python train/run.py --preset reference --out runs/reference
 
+Cross-validation by speaker, in one call::
+
+    python train/run.py --preset reference --data ravdess:/data/ravdess --folds 5 --out runs/ravdess-folds
+
 What each part is worth, over five seeds; ``--quick`` shows in a minute or two what comes out::
 
     python train/run.py --ablate
@@ -35,21 +39,23 @@ from pathlib import Path
 import click
 import msgspec
 
-from emorec_rt.cores import usable_cores
+from emorec_rt.cli.exits import INSTALL_WORKSHOP, exit_codes
 from emorec_rt.errors import UsageError
+from emorec_rt.machine.cores import usable_cores
 from emorec_train.options import (
     chosen_preset,
     data_options,
     data_request,
+    device_option,
     encoder_options,
-    exits,
     path_option,
     preset_options,
     split_options,
     with_splits,
+    workers_option,
 )
-from emorec_train.presets import preset_name
-from emorec_train.settings import Preset
+from emorec_train.settings.fields import Preset
+from emorec_train.settings.presets import preset_name
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK_CLIPS, QUICK_EFFORT = 8, 0.02
@@ -73,9 +79,7 @@ QUICK_CLIPS, QUICK_EFFORT = 8, 0.02
     show_default=True,
     help="Factor on the training steps of every stage.",
 )
-@click.option(
-    "--workers", type=click.IntRange(min=1), help="Processes that draw clips.  [default: one a core]"
-)
+@workers_option("draw, decode and crop")
 @click.option("--ablate", is_flag=True, help="Train without each part in turn, and compare; no checkpoint.")
 @click.option(
     "--seeds",
@@ -88,17 +92,14 @@ QUICK_CLIPS, QUICK_EFFORT = 8, 0.02
 @encoder_options
 @data_options
 @split_options
+@click.option(
+    "--folds", type=click.IntRange(min=3), metavar="K", help="Cross-validation: train and test K folds."
+)
 @path_option("--cache", help="Keep the features of frozen encoders here, see train/cache.py.")
 @click.option("--resume", is_flag=True, help="Go on with a run of the same call that was stopped.")
-@click.option(
-    "--device",
-    type=click.Choice(["cpu", "cuda"]),
-    default="cpu",
-    show_default=True,
-    help="Where the fusion is trained.",
-)
+@device_option
 @path_option("--tensorboard", help="Write curves for TensorBoard here.")
-@exits
+@exit_codes(INSTALL_WORKSHOP)
 def main(
     preset: str,
     changes: tuple[str, ...],
@@ -119,6 +120,7 @@ def main(
     speaker_pattern: str | None,
     shared_speakers: bool,
     fold: str | None,
+    folds: int | None,
     cache: Path | None,
     resume: bool,
     device: str,
@@ -130,13 +132,15 @@ def main(
 
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"  # read when the libraries are imported
-    from emorec_train.recipe import Run, train
-    from emorec_train.stages import EncoderChoice
+    from emorec_train.training.encoders import EncoderChoice
+    from emorec_train.training.run import Run, train
 
     if quick:
         if not ablate:
             raise UsageError("--quick goes with --ablate; --effort and --clips shorten a training")
         clips, effort, seeds = clips or QUICK_CLIPS, effort * QUICK_EFFORT, 2
+    if ablate and folds:
+        raise UsageError("--ablate and --folds are two calls; --fold I/K ablates one fold")
     if ablate and tensorboard:
         raise UsageError("--tensorboard goes with a training, not with --ablate")
     cores = usable_cores()
@@ -158,9 +162,13 @@ def main(
         tensorboard=tensorboard,
     )
     if ablate:
-        from emorec_train.ablation import ablate as compare
+        from emorec_train.training.ablation import ablate as compare
 
         compare(run, range(seed, seed + seeds))
+    elif folds:
+        from emorec_train.training.folds import train_folds
+
+        train_folds(run, folds)
     else:
         train(run)
     if os.environ.get("RANK", "0") == "0":

@@ -18,14 +18,15 @@ from emorec_calib.observe import ObservingEngine
 from emorec_calib.ranges import Ranges, Source
 from emorec_calib.sanity import MIN_CHUNKS, MIN_FRAMES, Look, Witness, check_sample
 from emorec_rt import __version__
-from emorec_rt.batching import Item
 from emorec_rt.bundle import sha256_of
+from emorec_rt.bundle.manifest import GraphName, Preprocessing, expected_tensors
+from emorec_rt.engines.batching import Item
 from emorec_rt.faces import FaceCropper, FaceDetector, FaceMode
-from emorec_rt.manifest import GraphName, Preprocessing, expected_tensors
+from emorec_rt.faces.cropped import cropped_items
 from emorec_rt.media import open_media
 from emorec_rt.media.types import MediaItem
-from emorec_rt.window import Window
-from emorec_rt.windows import iter_windows
+from emorec_rt.windows.iterate import iter_windows
+from emorec_rt.windows.window import Window
 
 _LIBRARIES: Final = ("onnxruntime", "onnx", "numpy", "opencv-python-headless")
 
@@ -54,7 +55,7 @@ class CalibrationClip:
     excerpts: tuple[Excerpt, ...] = ()
 
     def parts(self) -> Iterator[Iterable[MediaItem]]:
-        """What is run, one after the other; each has to be read before the next."""
+        """Clips to run, one after the other; each has to be read before the next."""
         if not self.excerpts:
             return iter([self.items])
         return cut(self.items, self.excerpts, has_video=self.has_video)
@@ -86,7 +87,7 @@ def media_clips(
 
 
 def file_identity(path: Path, excerpts: tuple[Excerpt, ...] = ()) -> str:
-    """Where a recording lies, its size, its time of change, and what is taken of it."""
+    """Identity of a recording: place, size, time of change, and the parts that are taken."""
     status = path.stat()
     starts = "".join(f" {start:g}" for start, _ in excerpts)
     return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}{starts}"
@@ -124,7 +125,7 @@ def collect(
 
 
 class Progress(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """How far a collection has come, beside what its engines have seen.
+    """Progress of a collection, beside what its engines have seen.
 
     Attributes:
         clips: Names of the clips so far.
@@ -204,7 +205,7 @@ class Collection:
         )
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """What the engines have seen, as arrays."""
+        """Ranges of the engines, as arrays."""
         return {
             f"{name}.{key}": array
             for name, engine in self._engines.items()
@@ -229,11 +230,10 @@ class Collection:
             interpolation=vision.interpolation,
         )
         return iter_windows(
-            items,
+            cropped_items(items, cropper),
             self._spec,
             self._vision,
             self._audio,
-            cropper,
             has_video=clip.has_video,
             has_sound=clip.has_sound,
         )

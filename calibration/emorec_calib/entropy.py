@@ -21,7 +21,7 @@ _SMOOTHING: Final = 1e-4
 
 
 def entropy_bin(counts: NDArray[np.int64], levels: int = LEVELS) -> int:
-    """How many bins on each side of zero to keep.
+    """Number of bins to keep on each side of zero.
 
     Args:
         counts: int64 ``[N]``, an even number of equal bins, symmetric about zero.

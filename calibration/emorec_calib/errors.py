@@ -1,4 +1,4 @@
-"""What can go wrong while ranges are collected or read."""
+"""Errors of collecting and reading ranges."""
 
 from __future__ import annotations
 

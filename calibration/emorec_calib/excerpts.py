@@ -1,4 +1,4 @@
-"""Which recordings are run, and which parts of long ones: short stretches, spread over all of them."""
+"""Choice of recordings, and of short stretches of long ones, spread over all of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from emorec_rt.constants import MEDIA_SUFFIXES
 from emorec_rt.errors import UsageError
 from emorec_rt.media import open_media
 from emorec_rt.media.types import MediaItem, Samples
@@ -16,13 +17,6 @@ EXCERPT_SECONDS: Final = 8.0
 
 Excerpt = tuple[float, float]
 """Start and end in seconds from the recording's beginning, half-open."""
-
-
-MEDIA_SUFFIXES: Final = frozenset(
-    {".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".flv"}
-    | {".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus"}
-)
-"""What is taken from a folder; a file that is named itself may be called anything."""
 
 
 def media_files(paths: Iterable[Path]) -> list[Path]:

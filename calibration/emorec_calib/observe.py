@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from emorec_calib.observers import METHODS, ChannelMax, Keeper, Observer, State, check_finite
 from emorec_calib.ranges import GraphRanges
 from emorec_rt.bundle import sha256_of
-from emorec_rt.engines.base import Tensors, check_feeds
+from emorec_rt.bundle.manifest import TensorSpec
+from emorec_rt.engines.base import Engine, Tensors, check_feeds
 from emorec_rt.engines.ort import session_options
-from emorec_rt.manifest import TensorSpec
 
 WEIGHT_OPS: Final = frozenset({"MatMul", "Gemm", "Conv"})
 
-LINEAR_OPS: Final = frozenset({"MatMul", "Gemm"})
+SMOOTHABLE_OPS: Final = frozenset({"MatMul", "Gemm"})
 """Their input's channels are its last axis, so these can be smoothed."""
 
 
-class ObservingEngine:
-    """Stands behind the runtime's engine protocol, so calibration sees what serving would see.
+class ObservingEngine(Engine):
+    """Stands behind the runtime's ``Engine``, so calibration sees what serving would see.
 
     Every activation that meets a weight becomes an output of the graph; its values go to an observer and are
     dropped, so memory doesn't grow with the sample.
@@ -51,7 +51,7 @@ class ObservingEngine:
             onnx.ValueInfoProto(name=name) for name in watched if name not in fed | given
         )
         self._observers: dict[str, Observer] = {name: METHODS[method]() for name in watched}
-        self._channels = {name: ChannelMax() for name in watched_tensors(model, LINEAR_OPS)}
+        self._channels = {name: ChannelMax() for name in watched_tensors(model, SMOOTHABLE_OPS)}
         self._samples = 0
         self._session = onnxruntime.InferenceSession(
             model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
@@ -72,7 +72,7 @@ class ObservingEngine:
         return {spec.name: results[spec.name] for spec in self.outputs}
 
     def ranges(self) -> GraphRanges:
-        """What has been seen so far."""
+        """Ranges that have been seen so far."""
         return GraphRanges(
             graph_sha256=self._sha256,
             samples=self._samples,

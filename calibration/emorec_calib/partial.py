@@ -5,6 +5,7 @@ One ``.npz`` beside the ranges: arrays only, nothing is ever unpickled.
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Collection as Container
 from pathlib import Path
@@ -14,14 +15,14 @@ import msgspec
 import numpy as np
 
 from emorec_calib.collect import Collection, Progress
-from emorec_rt.errors import OutputError
+from emorec_rt.files import write_whole
 
 _KEY: Final = "key"
 _PROGRESS: Final = "progress"
 
 
 def partial_path(out: Path) -> Path:
-    """Where a collection for ``out`` is put aside."""
+    """The file in which a collection for ``out`` is put aside."""
     return out.with_name(f"{out.name}.partial")
 
 
@@ -31,18 +32,13 @@ def put_aside(collection: Collection, path: Path) -> None:
     Raises:
         OutputError: The file can't be written.
     """
-    part = path.with_name(f".{path.name}.part")
     record = {
         _KEY: np.frombuffer(collection.key.encode(), np.uint8),
         _PROGRESS: np.frombuffer(msgspec.json.encode(collection.progress), np.uint8),
     }
-    try:
-        with part.open("wb") as file:
-            np.savez(file, allow_pickle=False, **record, **collection.state())
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(path, f"can't be written ({error.strerror})") from error
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **record, **collection.state())
+    write_whole(path, content.getvalue())
 
 
 def take_up(collection: Collection, path: Path, identities: Container[str]) -> str:

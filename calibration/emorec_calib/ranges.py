@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Meta
 
 from emorec_calib.errors import CalibrationError
-from emorec_rt.errors import OutputError
-from emorec_rt.manifest import GraphName, Preprocessing, Sha256
+from emorec_rt.bundle.manifest import GraphName, Preprocessing, Sha256
+from emorec_rt.files import write_whole
 
 SCHEMA_VERSION: Final = 1
 FILE_NAME: Final = "ranges.json"
@@ -30,7 +30,7 @@ class Range(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
-            raise ValueError(f"{self.low} to {self.high} is no range")
+            raise ValueError(f"{self.low} to {self.high} is not a range")
 
     @property
     def magnitude(self) -> float:
@@ -85,7 +85,7 @@ def load(path: Path) -> Ranges:
     """Read and validate ranges.
 
     Raises:
-        CalibrationError: The file is missing, is no ranges file, or a field is wrong.
+        CalibrationError: The file is missing, is not a ranges file, or a field is wrong.
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=Ranges)
@@ -94,7 +94,7 @@ def load(path: Path) -> Ranges:
             f"{path}: can't be read ({error.strerror}); calibration/collect.py writes it"
         ) from error
     except msgspec.DecodeError as error:
-        raise CalibrationError(f"{path}: is no ranges file: {error}") from error
+        raise CalibrationError(f"{path}: is not a ranges file: {error}") from error
 
 
 def dump(ranges: Ranges, path: Path) -> None:
@@ -103,13 +103,7 @@ def dump(ranges: Ranges, path: Path) -> None:
     Raises:
         OutputError: The file can't be written.
     """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(msgspec.json.format(msgspec.json.encode(ranges), indent=2) + b"\n")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(path, f"can't be written ({error.strerror})") from error
+    write_whole(path, msgspec.json.format(msgspec.json.encode(ranges), indent=2) + b"\n")
 
 
 def check_fresh(ranges: Ranges, graph_sha256: Mapping[GraphName, str], spec: Preprocessing) -> None:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from emorec_calib.errors import CalibrationError
 from emorec_rt.engines.base import Engine, Tensors
-from emorec_rt.manifest import TensorSpec
 
 MIN_FRAMES: Final = 100
 MIN_CHUNKS: Final = 4
@@ -28,7 +27,7 @@ NOISE_CORRELATION: Final = {"frames": 0.3, "samples": 0.1}
 
 
 class Look(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What the data looked like so far; it can be put aside and taken up again.
+    """Statistics of the data so far; they can be put aside and taken up again.
 
     Attributes:
         seen: Samples.
@@ -48,7 +47,7 @@ class Look(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 @dataclass
-class Witness:
+class Witness(Engine):
     """Stands between the caller and an encoder's engine, and remembers what the data looked like.
 
     Attributes:
@@ -63,8 +62,6 @@ class Witness:
     engine: Engine
     minimum: int
     what: str
-    inputs: tuple[TensorSpec, ...] = field(init=False)
-    outputs: tuple[TensorSpec, ...] = field(init=False)
     look: Look = field(default_factory=Look)
 
     def __post_init__(self) -> None:
@@ -90,7 +87,7 @@ class Witness:
             look.correlation += _neighbour_correlation(sample)
 
     def complaints(self) -> Iterator[str]:
-        """What is wrong with the sample, one line each."""
+        """Faults of the sample, one line each."""
         look = self.look
         if look.seen < self.minimum:
             yield f"only {look.seen} {self.what}, at least {self.minimum} are needed"

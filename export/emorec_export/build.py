@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -30,12 +30,19 @@ from emorec_export.report import LayerSensitivity, Report, failures, table
 from emorec_export.sensitivity import Bench
 from emorec_export.variants import make_variant, needs_magnitudes, needs_ranges
 from emorec_rt.bundle import sha256_of
+from emorec_rt.bundle.manifest import (
+    GRAPH_NAMES,
+    GraphName,
+    Manifest,
+    Precision,
+    Preprocessing,
+    expected_tensors,
+)
 from emorec_rt.engines.base import Engine
 from emorec_rt.engines.ort import OrtEngine
-from emorec_rt.manifest import GRAPH_NAMES, GraphName, Manifest, Precision, expected_tensors
-from emorec_train.dataset_clips import DataRequest
-from emorec_train.features import TorchEngine
-from emorec_train.model.checkpoint import Checkpoint
+from emorec_train.data.dataset_clips import DataRequest
+from emorec_train.features.windows import TorchEngine
+from emorec_train.model.checkpoint import NOTICE_KEY, Checkpoint
 
 MIX_CLIPS: Final = 6
 """Clips that the best mix is looked for on; each is run once a layer."""
@@ -43,12 +50,13 @@ MIX_CLIPS: Final = 6
 PROBE_CLIPS: Final = 4
 """Clips that FP16's largest number is checked on."""
 
-Files = dict[Precision, dict[GraphName, Path]]
+GraphFiles = dict[GraphName, Path]
+VariantFiles = dict[Precision, GraphFiles]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to build.
+    """Options of a build.
 
     Attributes:
         out: Folder of the bundle.
@@ -65,7 +73,7 @@ class Request:
         data: Where the checkpoint's data sets lie; ``None`` looks where they lay when it was trained.
         test_clips: How many held-out clips the variants are compared on.
         max_drop: Largest loss of macro-F1.
-        notice: A line for whoever runs the bundle.
+        notice: A line for whoever runs the bundle; empty for that of the checkpoint.
         command: The command line, for the record.
     """
 
@@ -89,10 +97,39 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """Where a build talks: lines, and a bar around something to iterate."""
+    """Output of a build: lines, and a bar around an iterable."""
 
     say: Callable[[str], None]
     track: Callable[[Iterable[Any], str, int], AbstractContextManager[Iterable[Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildContext:
+    """Inputs of one build, shared by its steps.
+
+    Attributes:
+        checkpoint: The trained model.
+        clips: The clips that it names.
+        request: Options of the build.
+        console: Takes lines and progress.
+        folder: The bundle on its way.
+    """
+
+    checkpoint: Checkpoint
+    clips: RecordedClips
+    request: Request
+    console: Console
+    folder: Path
+
+    @property
+    def spec(self) -> Preprocessing:
+        """The checkpoint's preprocessing."""
+        return self.checkpoint.config.preprocessing
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The checkpoint's classes."""
+        return self.checkpoint.config.labels
 
 
 def build(checkpoint: Checkpoint, request: Request, console: Console) -> Manifest:
@@ -107,22 +144,23 @@ def build(checkpoint: Checkpoint, request: Request, console: Console) -> Manifes
     clips = recorded_clips(checkpoint, request.data)
     test_ids = clips.ids("test", request.test_clips)
     with new_bundle(request.out) as folder:
-        job = _Job(checkpoint, clips, request, console, folder)
-        ranges = job.ranges() if any(map(needs_ranges, request.precisions)) else None
-        sensitivity = job.best_mix(ranges) if request.auto_mixed and ranges is not None else ()
-        job.make_variants(ranges, sensitivity)
-        report = msgspec.structs.replace(job.compare(test_ids), sensitivity=sensitivity)
+        context = BuildContext(checkpoint, clips, request, console, folder)
+        fp32 = _export(context)
+        ranges = _ranges(context, fp32)
+        sensitivity = _best_mix(context, fp32, ranges, test_ids)
+        files = _variants(context, fp32, ranges, sensitivity)
+        report = msgspec.structs.replace(_compare(context, files, test_ids), sensitivity=sensitivity)
         console.say(table(report))
         if reasons := list(failures(report, request.max_drop)):
             raise ExportError(f"nothing was written: {'; '.join(reasons)}")
         manifest = write_manifest(
             folder,
-            job.kept_files(),
+            _shipped(files, request),
             name=request.name,
             labels=checkpoint.config.labels,
             preprocessing=checkpoint.config.preprocessing,
             decoding=checkpoint.decoding,
-            notice=request.notice,
+            notice=request.notice or str(checkpoint.training.settings.get(NOTICE_KEY, "")),
             provenance=provenance(checkpoint, request.command, ranges),
             report=report,
             precision=request.precision,
@@ -131,128 +169,166 @@ def build(checkpoint: Checkpoint, request: Request, console: Console) -> Manifes
         return manifest
 
 
-class _Job:
-    """The steps of one build, which share the checkpoint, the folder and the FP32 graphs."""
+def _export(context: BuildContext) -> GraphFiles:
+    """Write the FP32 graphs."""
+    paths: GraphFiles = {}
+    with context.console.track(GRAPH_NAMES, "export", len(GRAPH_NAMES)) as names:
+        for name in names:
+            paths[name] = context.folder / f"{name}.fp32.onnx"
+            module = getattr(context.checkpoint, name)
+            write_graph(export_graph(name, module, context.spec, len(context.labels)), paths[name])
+    return paths
 
-    def __init__(
-        self, checkpoint: Checkpoint, clips: RecordedClips, request: Request, console: Console, folder: Path
-    ) -> None:
-        self.checkpoint = checkpoint
-        self.clips = clips
-        self.request = request
-        self.console = console
-        self.folder = folder
-        self.spec = checkpoint.config.preprocessing
-        self.labels = checkpoint.config.labels
-        self.fp32 = self._export()
-        self.files: Files = {"fp32": self.fp32}
 
-    def ranges(self) -> Ranges:
-        """Read or collect ranges, and keep them in the bundle."""
-        if self.request.ranges is not None:
-            ranges = ranges_file.load(self.request.ranges)
-            check_fresh(ranges, {name: sha256_of(path) for name, path in self.fp32.items()}, self.spec)
-        elif self.request.recordings:
-            ranges = self._collected_on_recordings()
-        else:
-            ids = self.clips.ids("train", self.request.calibration_clips)
-            source: Source = "generated" if self.clips.generated else "media"
-            with self.console.track(self.clips.calibration(ids), "calibrate", len(ids)) as clips:
-                ranges = self._collected(clips, source)
-        ranges_file.dump(ranges, self.folder / ranges_file.FILE_NAME)
-        return ranges
+def _ranges(context: BuildContext, fp32: GraphFiles) -> Ranges | None:
+    """Read or collect the ranges and keep them in the bundle; ``None`` if no variant needs any."""
+    request = context.request
+    if not any(map(needs_ranges, request.precisions)):
+        return None
+    if request.ranges is not None:
+        ranges = ranges_file.load(request.ranges)
+        check_fresh(ranges, {name: sha256_of(path) for name, path in fp32.items()}, context.spec)
+    elif request.recordings:
+        ranges = _ranges_of_recordings(context, fp32)
+    else:
+        ranges = _ranges_of_training_clips(context, fp32)
+    ranges_file.dump(ranges, context.folder / ranges_file.FILE_NAME)
+    return ranges
 
-    def _collected_on_recordings(self) -> Ranges:
-        files = media_files(self.request.recordings)
-        excerpts = choose(files, self.request.calibration_seconds, 0)
-        with self.console.track(media_clips(list(excerpts), excerpts), "calibrate", len(excerpts)) as clips:
-            return self._collected(clips, "media")
 
-    def _collected(self, clips: Iterable[CalibrationClip], source: Source) -> Ranges:
-        method, classes = self.request.method, len(self.labels)
-        return collect(self.fp32, self.spec, classes, clips, source=source, method=method)
+def _ranges_of_recordings(context: BuildContext, fp32: GraphFiles) -> Ranges:
+    request = context.request
+    excerpts = choose(media_files(request.recordings), request.calibration_seconds, 0)
+    clips = media_clips(list(excerpts), excerpts)
+    with context.console.track(clips, "calibrate", len(excerpts)) as tracked:
+        return _collect(context, fp32, tracked, "media")
 
-    def best_mix(self, ranges: Ranges) -> tuple[LayerSensitivity, ...]:
-        """Look for the layers that INT8 is safe for."""
-        ids = self.clips.ids("validation", MIX_CLIPS)
-        with self.console.track(self.clips.labelled(ids), "faces", len(ids)) as clips:
-            bench = Bench(self.fp32, self._engines(self.fp32), clips, self.spec, self.labels)
-        recipe, scratch = int8_recipe(self.request.precisions), self.folder / ".trial.onnx"
-        return best_mix(bench, ranges, recipe, self.request.max_drop, scratch, self.console.track)
 
-    def make_variants(self, ranges: Ranges | None, sensitivity: tuple[LayerSensitivity, ...]) -> None:
-        """Write every variant but FP32, which is there."""
-        loud = self._magnitudes() if any(map(needs_magnitudes, self.request.precisions)) else {}
-        keep = kept(layer for layer in sensitivity if not layer.quantized)
-        for precision in self.request.precisions:
-            if precision != "fp32":
-                self.files[precision] = {
-                    name: self._variant(name, precision, ranges, loud.get(name), keep[name])
-                    for name in GRAPH_NAMES
-                }
+def _ranges_of_training_clips(context: BuildContext, fp32: GraphFiles) -> Ranges:
+    ids = context.clips.ids("train", context.request.calibration_clips)
+    source: Source = "generated" if context.clips.generated else "media"
+    with context.console.track(context.clips.calibration(ids), "calibrate", len(ids)) as tracked:
+        return _collect(context, fp32, tracked, source)
 
-    def kept_files(self) -> Files:
-        """What goes into the bundle; the rest is removed."""
-        if not self.request.only:
-            return self.files
-        for path in self.files["fp32"].values():
-            path.unlink()
-        return {precision: paths for precision, paths in self.files.items() if precision != "fp32"}
 
-    def compare(self, ids: list[str]) -> Report:
-        """Run everything on held-out clips."""
-        modules = (self.checkpoint.vision, self.checkpoint.audio, self.checkpoint.fusion)
-        reference: dict[GraphName, Engine] = {
-            name: TorchEngine(module, name, self.spec, len(self.labels))
-            for name, module in zip(GRAPH_NAMES, modules, strict=True)
-        }
-        variants = {precision: self._built(paths) for precision, paths in self.files.items()}
-        with self.console.track(self.clips.labelled(ids), "compare", len(ids)) as clips:
-            report = compare(reference, variants, clips, self.spec, self.labels)
-        return msgspec.structs.replace(report, engine=f"onnxruntime {version('onnxruntime')} on the CPU")
+def _collect(
+    context: BuildContext, fp32: GraphFiles, clips: Iterable[CalibrationClip], source: Source
+) -> Ranges:
+    method, classes = context.request.method, len(context.labels)
+    return collect(fp32, context.spec, classes, clips, source=source, method=method)
 
-    def _export(self) -> dict[GraphName, Path]:
-        paths: dict[GraphName, Path] = {}
-        with self.console.track(GRAPH_NAMES, "export", len(GRAPH_NAMES)) as names:
-            for name in names:
-                paths[name] = self.folder / f"{name}.fp32.onnx"
-                module = getattr(self.checkpoint, name)
-                write_graph(export_graph(name, module, self.spec, len(self.labels)), paths[name])
-        return paths
 
-    def _magnitudes(self) -> dict[GraphName, dict[str, float]]:
-        ids = self.clips.ids("train", PROBE_CLIPS)
-        with self.console.track(self.clips.calibration(ids), "probe", len(ids)) as clips:
-            batches = probe(self._engines(self.fp32), clips, self.spec)
-        return {name: magnitudes(path, batches[name]) for name, path in self.fp32.items()}
-
-    def _variant(
-        self,
-        name: GraphName,
-        precision: Precision,
-        ranges: Ranges | None,
-        loud: dict[str, float] | None,
-        keep: frozenset[str],
-    ) -> Path:
-        found = None if ranges is None else ranges.graphs[name]
-        if RECIPES[precision].numbers != "int8":
-            keep = frozenset()  # the mix is about INT8
-        model = make_variant(onnx.load(self.fp32[name]), precision, found, loud, keep)
-        inputs, outputs = expected_tensors(self.spec, len(self.labels))[name]
-        check_graph(model, f"{name} {precision}", inputs, outputs)
-        path = self.folder / f"{name}.{precision}.onnx"
-        write_graph(model, path)
-        return path
-
-    def _engines(self, paths: dict[GraphName, Path]) -> dict[GraphName, Engine]:
-        tensors = expected_tensors(self.spec, len(self.labels))
-        return {name: OrtEngine(path, *tensors[name]) for name, path in paths.items()}
-
-    def _built(self, paths: dict[GraphName, Path]) -> Built:
-        models = {name: onnx.load(path) for name, path in paths.items()}
-        return Built(
-            engines=self._engines(paths),
-            size_bytes={name: path.stat().st_size for name, path in paths.items()},
-            quantized={name: count_quantized(model) for name, model in models.items()},
-            products={name: count_products(model) for name, model in models.items()},
+def _best_mix(
+    context: BuildContext, fp32: GraphFiles, ranges: Ranges | None, test_ids: Sequence[str]
+) -> tuple[LayerSensitivity, ...]:
+    """Find the layers that INT8 is safe for, with ``--auto-mixed``; otherwise nothing."""
+    request, track = context.request, context.console.track
+    if not request.auto_mixed or ranges is None:
+        return ()
+    ids = _mix_ids(context, test_ids)
+    with track(context.clips.labelled(ids), "faces", len(ids)) as clips:
+        bench = Bench(
+            fp32, _engines(context, fp32), clips, context.spec, context.labels, context.checkpoint.decoding
         )
+    recipe, scratch = int8_recipe(request.precisions), context.folder / ".trial.onnx"
+    return best_mix(bench, ranges, recipe, request.max_drop, scratch, track)
+
+
+def _mix_ids(context: BuildContext, test_ids: Sequence[str]) -> list[str]:
+    """Clips that choose the mix; none of those that judge it.
+
+    Data without a test split is judged on validation clips. The others of them choose then, or, where there
+    are none, training clips.
+    """
+    ids = context.clips.ids("validation", MIX_CLIPS, leave_out=test_ids)
+    if not ids:
+        context.console.say("note: all validation clips judge the build, so training clips choose the mix")
+        ids = context.clips.ids("train", MIX_CLIPS)
+    return ids
+
+
+def _variants(
+    context: BuildContext,
+    fp32: GraphFiles,
+    ranges: Ranges | None,
+    sensitivity: tuple[LayerSensitivity, ...],
+) -> VariantFiles:
+    """Write every variant; FP32 is there already."""
+    files: VariantFiles = {"fp32": fp32}
+    precisions = context.request.precisions
+    loud = _magnitudes(context, fp32) if any(map(needs_magnitudes, precisions)) else {}
+    keep = kept(layer for layer in sensitivity if not layer.quantized)
+    for precision in precisions:
+        if precision == "fp32":
+            continue
+        # The mix is about INT8 alone.
+        own = keep if RECIPES[precision].numbers == "int8" else dict.fromkeys(GRAPH_NAMES, frozenset[str]())
+        files[precision] = {
+            name: _variant(context, fp32, name, precision, ranges, loud.get(name), own[name])
+            for name in GRAPH_NAMES
+        }
+    return files
+
+
+def _magnitudes(context: BuildContext, fp32: GraphFiles) -> dict[GraphName, dict[str, float]]:
+    """Largest absolute value of each tensor of each graph, on a few training clips."""
+    ids = context.clips.ids("train", PROBE_CLIPS)
+    with context.console.track(context.clips.calibration(ids), "probe", len(ids)) as clips:
+        batches = probe(_engines(context, fp32), clips, context.spec)
+    return {name: magnitudes(path, batches[name]) for name, path in fp32.items()}
+
+
+def _variant(
+    context: BuildContext,
+    fp32: GraphFiles,
+    name: GraphName,
+    precision: Precision,
+    ranges: Ranges | None,
+    loud: dict[str, float] | None,
+    keep: frozenset[str],
+) -> Path:
+    own = None if ranges is None else ranges.graphs[name]
+    model = make_variant(onnx.load(fp32[name]), precision, own, loud, keep)
+    inputs, outputs = expected_tensors(context.spec, len(context.labels))[name]
+    check_graph(model, f"{name} {precision}", inputs, outputs)
+    path = context.folder / f"{name}.{precision}.onnx"
+    write_graph(model, path)
+    return path
+
+
+def _compare(context: BuildContext, files: VariantFiles, ids: list[str]) -> Report:
+    """Run the PyTorch modules and every variant on held-out clips."""
+    checkpoint, classes = context.checkpoint, len(context.labels)
+    modules = (checkpoint.vision, checkpoint.audio, checkpoint.fusion)
+    reference: dict[GraphName, Engine] = {
+        name: TorchEngine(module, name, context.spec, classes)
+        for name, module in zip(GRAPH_NAMES, modules, strict=True)
+    }
+    variants = {precision: _built(context, paths) for precision, paths in files.items()}
+    with context.console.track(context.clips.labelled(ids), "compare", len(ids)) as clips:
+        report = compare(reference, variants, clips, context.spec, context.labels, checkpoint.decoding)
+    return msgspec.structs.replace(report, engine=f"onnxruntime {version('onnxruntime')} on the CPU")
+
+
+def _engines(context: BuildContext, paths: GraphFiles) -> dict[GraphName, Engine]:
+    tensors = expected_tensors(context.spec, len(context.labels))
+    return {name: OrtEngine(path, *tensors[name]) for name, path in paths.items()}
+
+
+def _built(context: BuildContext, paths: GraphFiles) -> Built:
+    models = {name: onnx.load(path) for name, path in paths.items()}
+    return Built(
+        engines=_engines(context, paths),
+        size_bytes={name: path.stat().st_size for name, path in paths.items()},
+        quantized={name: count_quantized(model) for name, model in models.items()},
+        products={name: count_products(model) for name, model in models.items()},
+    )
+
+
+def _shipped(files: VariantFiles, request: Request) -> VariantFiles:
+    """The variants that stay in the bundle; with ``--only``, FP32 is removed."""
+    if not request.only:
+        return files
+    for path in files["fp32"].values():
+        path.unlink()
+    return {precision: paths for precision, paths in files.items() if precision != "fp32"}

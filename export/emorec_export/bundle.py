@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from emorec_export.report import Report
-from emorec_rt import manifest as manifest_file
+from emorec_export.page import PAGE_FILE_NAME, write_page
+from emorec_export.report import EngineReport, Report
+from emorec_rt.bundle import manifest as manifest_file
 from emorec_rt.bundle import sha256_of
-from emorec_rt.engines.tensorrt.plans import FOLDER as PLANS
-from emorec_rt.engines.tensorrt.plans import TIMINGS
-from emorec_rt.errors import OutputError
-from emorec_rt.manifest import (
+from emorec_rt.bundle.manifest import (
     Decoding,
     Graph,
     GraphName,
@@ -27,6 +24,10 @@ from emorec_rt.manifest import (
     Variant,
     expected_tensors,
 )
+from emorec_rt.engines.tensorrt.plans import FOLDER as PLANS
+from emorec_rt.engines.tensorrt.plans import TIMINGS
+from emorec_rt.errors import OutputError
+from emorec_rt.files import explained, whole_folder
 
 Files = Mapping[Precision, Mapping[GraphName, Path]]
 """The ONNX file of each graph in each precision."""
@@ -43,20 +44,10 @@ def new_bundle(folder: Path) -> Iterator[Path]:
         OutputError: The folder can't be written, or holds something else than a bundle.
     """
     check_target(folder)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent)
-    except OSError as error:
-        raise OutputError(folder, f"can't be written ({error.strerror})") from error
-    with scratch:
-        fresh = Path(scratch.name) / "new"
-        fresh.mkdir()
+    with whole_folder(folder) as fresh:
         yield fresh
-        try:
+        with explained(folder):
             _take_over_timings(folder, fresh)
-            _exchange(fresh, folder, Path(scratch.name) / "old")
-        except OSError as error:
-            raise OutputError(folder, f"can't be written ({error.strerror})") from error
 
 
 def _take_over_timings(old: Path, fresh: Path) -> None:
@@ -65,19 +56,6 @@ def _take_over_timings(old: Path, fresh: Path) -> None:
         place = fresh / timings.relative_to(old)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(timings, place)
-
-
-def _exchange(fresh: Path, folder: Path, old: Path) -> None:
-    """Put a folder in the place of another, which comes back if that fails."""
-    if not folder.exists():
-        fresh.rename(folder)
-        return
-    folder.rename(old)
-    try:
-        fresh.rename(folder)
-    except BaseException:
-        old.rename(folder)
-        raise
 
 
 def check_target(folder: Path) -> None:
@@ -91,7 +69,7 @@ def check_target(folder: Path) -> None:
     else:
         taken = folder.exists() or folder.is_symlink()
     if taken:
-        raise OutputError(folder, "exists and is no bundle, so it is not replaced; give another --out")
+        raise OutputError(folder, "exists and is not a bundle, so it is not replaced; give another --out")
 
 
 def write_manifest(
@@ -137,6 +115,22 @@ def write_manifest(
     path = folder / manifest_file.FILE_NAME
     manifest_file.dump(manifest, path)
     return manifest_file.load(path)
+
+
+def add_engines(folder: Path, engines: Sequence[EngineReport]) -> None:
+    """Put what builders have made of a bundle's graphs into its manifest and page; none changes nothing.
+
+    Raises:
+        BundleError: It is no bundle.
+        OutputError: It can't be written.
+    """
+    if not engines:
+        return
+    manifest = manifest_file.load(folder / manifest_file.FILE_NAME)
+    report = msgspec.structs.replace(msgspec.convert(manifest.parity, Report), engines=tuple(engines))
+    manifest = msgspec.structs.replace(manifest, parity=msgspec.to_builtins(report))
+    manifest_file.dump(manifest, folder / manifest_file.FILE_NAME)
+    write_page(manifest, report, folder / PAGE_FILE_NAME)
 
 
 def _variant(path: Path) -> Variant:

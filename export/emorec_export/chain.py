@@ -9,14 +9,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emorec_rt.decode import Stitcher
+from emorec_rt.bundle.manifest import Decoding, GraphName, Preprocessing
 from emorec_rt.engines.base import Engine
 from emorec_rt.faces import Crop, FaceCropper, FaceDetector, FaceMode
-from emorec_rt.manifest import GraphName, Preprocessing
+from emorec_rt.faces.cropped import cropped_items
 from emorec_rt.media.types import Frame, MediaItem, Samples
-from emorec_rt.windows import iter_windows
-from emorec_train.data import LabelledClip
-from emorec_train.labels import ClipLabels
+from emorec_rt.windows.decode import Stitcher
+from emorec_rt.windows.iterate import iter_windows
+from emorec_train.data.labels import ClipLabels
+from emorec_train.data.source import LabelledClip
+from emorec_train.evaluation.decoding import predict
 
 MAX_CLIP_SECONDS: Final = 30.0
 """Of a longer clip the beginning is taken: its faces stay in memory while every variant runs on them."""
@@ -61,9 +63,26 @@ class Sample:
     truth: ClipLabels
     frame_times_seconds: NDArray[np.float64]
 
-    def labels(self, times_seconds: NDArray[np.float64]) -> NDArray[np.int64]:
+    def truth_at(self, times_seconds: NDArray[np.float64]) -> NDArray[np.int64]:
         """The true labels at some times."""
         return self.truth.at(times_seconds, self.frame_times_seconds)
+
+    def row_times(self, step_times_seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Times of the runtime's rows: those of the frames, or of the steps where there is only sound."""
+        return self.frame_times_seconds if len(self.frame_times_seconds) else step_times_seconds
+
+    def rows(
+        self, times_seconds: NDArray[np.float64], logits: NDArray[np.float32], decoding: Decoding
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Labels of the rows that the runtime writes, and the true ones, int64 ``[R]`` each.
+
+        Args:
+            times_seconds: float64 ``[N]``, times of the steps.
+            logits: float32 ``[N, C]``, stitched.
+            decoding: Smoothing and prior correction of the bundle.
+        """
+        at_seconds = self.row_times(times_seconds)
+        return predict(times_seconds, logits, decoding, at_seconds), self.truth_at(at_seconds)
 
 
 def take_in(
@@ -87,7 +106,7 @@ def take_in(
 
 
 def beginning(items: Iterable[MediaItem], seconds: float) -> Iterator[MediaItem]:
-    """What starts in the first seconds of a clip; decoding ends soon after, sound without frames aside."""
+    """Items that start in the first seconds of a clip; decoding ends soon after."""
     end: float | None = None
     for item in items:
         if end is None:
@@ -115,11 +134,10 @@ def step_logits(
     stitcher = Stitcher(spec.window.steps)
     settled = []
     for window in iter_windows(
-        sample.items,
+        cropped_items(sample.items, sample.cropper),
         spec,
         engines["vision"],
         engines["audio"],
-        sample.cropper,
         has_video=len(sample.frame_times_seconds) > 0,
         has_sound=any(isinstance(item, Samples) for item in sample.items),
     ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,10 +12,11 @@ import msgspec
 from emorec_calib.collect import CalibrationClip
 from emorec_export.chain import beginning
 from emorec_rt.errors import UsageError
-from emorec_train.clips import ClipSpec, Split
-from emorec_train.data import ClipSource, GeneratedClips, LabelledClip
-from emorec_train.dataset_clips import DATA_KEY, DataRequest, reopen_clips
+from emorec_train.data.dataset_clips import DATA_KEY, DataRequest, reopen_clips
+from emorec_train.data.source import ClipSource, GeneratedClips, LabelledClip
+from emorec_train.data.synthetic import ClipSpec, Split
 from emorec_train.model.checkpoint import Checkpoint
+from emorec_train.training.people.run import PEOPLE_KEY, recorded_people
 
 CALIBRATION_SECONDS: Final = 10.0
 """Of each calibration clip: many people for a short while tell more than few for long."""
@@ -40,10 +41,11 @@ class RecordedClips:
         """Whether they are drawn, not recorded."""
         return isinstance(self.source, GeneratedClips)
 
-    def ids(self, split: Split, count: int, seed: int = 0) -> list[str]:
+    def ids(self, split: Split, count: int, seed: int = 0, leave_out: Collection[str] = ()) -> list[str]:
         """``count`` clips of a split at random, always the same; all if there are fewer.
 
-        Data sets without a test split give their validation clips in its place.
+        Data sets without a test split give their validation clips in its place. Those of ``leave_out`` are
+        never chosen, so that none may be left.
 
         Raises:
             UsageError: The checkpoint names no clip of the split, or clips that are nowhere.
@@ -52,6 +54,7 @@ class RecordedClips:
         chosen = named.get(split) or (named.get("validation") if split == "test" else None) or []
         if not chosen:
             raise UsageError(f"{self.checkpoint.folder}: records no {split} clips; train it again")
+        chosen = [clip_id for clip_id in chosen if clip_id not in leave_out]
         if len(chosen) > count:
             kept = set(random.Random(f"{seed} {split}").sample(range(len(chosen)), count))  # noqa: S311 - a sample
             chosen = [clip_id for index, clip_id in enumerate(chosen) if index in kept]
@@ -81,6 +84,8 @@ def recorded_clips(checkpoint: Checkpoint, data: DataRequest | None = None) -> R
     """
     training, labels = checkpoint.training, checkpoint.config.labels
     named = [clip_id for ids in training.clips.values() for clip_id in ids]
+    if PEOPLE_KEY in training.settings:
+        return RecordedClips(checkpoint, recorded_people(checkpoint))
     if data is None and all(clip_id.isdecimal() for clip_id in named):
         seconds = training.settings.get("clip_seconds")
         spec = ClipSpec() if seconds is None else ClipSpec(seconds=float(seconds))

@@ -56,8 +56,10 @@ class TokenAttention(nn.Module):
         super().__init__()
         self.attention = attention
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``[B, L, D]`` to ``[B, L, D]``."""
+    def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
+        """Map ``[B, L, D]`` to ``[B, L, D]``; pictures are never masked."""
+        if attn_mask is not None or is_causal:
+            raise ValueError("attention of a visual tower with a mask has no plain form here")
         context: Tensor = self.attention(x)[0]
         return context
 
@@ -65,9 +67,9 @@ class TokenAttention(nn.Module):
 class MapAttention(TokenAttention):
     """The same over the positions of a feature map, as in timm's FastViT."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
         """Map ``[B, D, H, W]`` to ``[B, D, H, W]``."""
-        tokens = super().forward(x.flatten(2).transpose(1, 2))  # [B, H W, D]
+        tokens = super().forward(x.flatten(2).transpose(1, 2), attn_mask, is_causal)  # [B, H W, D]
         return tokens.transpose(1, 2).reshape(-1, *x.shape[1:])
 
 
@@ -132,7 +134,7 @@ def plain(module: nn.Module) -> nn.Module:
 
 
 def _equal(child: nn.Module) -> nn.Module | None:
-    """What stands in for a module; ``None`` where it exports well as it is."""
+    """Substitute for a module; ``None`` where it exports well as it is."""
     if isinstance(child, nn.MultiheadAttention):
         return _from_torch(child)
     if isinstance(child, Wav2Vec2Attention):

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from emorec_export.eager import plain
 from emorec_export.tidy import tidy
+from emorec_rt.bundle.manifest import GraphName, Preprocessing, TensorSpec, expected_tensors
 from emorec_rt.errors import EmorecError, OutputError
-from emorec_rt.manifest import GraphName, Preprocessing, TensorSpec, expected_tensors
 
 OPSET: Final = 20
 """Newest that TensorRT 10.0's parser takes, oldest with ``Gelu``; onnxruntime reads it from 1.17 on."""
@@ -110,7 +110,7 @@ def check_graph(
 
 
 def _reason(error: BaseException) -> str:
-    """What lies at the bottom of an exporter's error; the rest of its page is about the exporter itself."""
+    """First cause of an exporter's error; the rest of its page is about the exporter itself."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -19,7 +19,7 @@ from emorec_export.quantize import quantize
 from emorec_export.recipe import ALPHA, RECIPES, Recipe
 from emorec_export.report import LayerSensitivity
 from emorec_export.sensitivity import Bench, layers, measure, most_layers
-from emorec_rt.manifest import GRAPH_NAMES, GraphName, Precision
+from emorec_rt.bundle.manifest import GRAPH_NAMES, GraphName, Precision
 
 Keep = Mapping[GraphName, frozenset[str]]
 """The layers of each graph that stay in floating point."""

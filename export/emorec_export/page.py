@@ -8,20 +8,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from emorec_export.bars import Bar, bars
-from emorec_export.report import ChainParity, GraphParity, Report, VariantParity, warnings
-from emorec_rt.errors import OutputError
-from emorec_rt.manifest import Manifest, Precision
+from emorec_export.report import ChainParity, EngineReport, GraphParity, Report, VariantParity, warnings
+from emorec_rt.bundle.manifest import Manifest, Precision
+from emorec_rt.files import write_whole
+from emorec_rt.writers.page import asset
 
 PAGE_FILE_NAME: Final = "report.html"
 
 _STYLE: Final = """
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #5b6570; --rule: #d5dae0; --page: #fff;
-  --card: #f4f6f8; --bar: #0072b2; --keep: #d55e00; --warn: #fff3cd; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --soft: #9aa5b1; --rule: #3a424b;
-  --page: #14181c; --card: #1f252b; --bar: #56b4e9; --keep: #e69f00; --warn: #4a3d10; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page);
-  max-width: 1000px; margin: 2rem auto; padding: 0 1rem; }
-h1 { margin-bottom: 0; } h2 { margin-top: 2.2rem; } p.soft, td.soft, figcaption { color: var(--soft); }
+:root { --bar: #0072b2; --keep: #d55e00; --warn: #fff3cd; }
+@media (prefers-color-scheme: dark) { :root { --bar: #56b4e9; --keep: #e69f00; --warn: #4a3d10; } }
+body { max-width: 1000px; margin: 2rem auto; padding: 0 1rem; }
+h2 { margin-top: 2.2rem; } td.soft, figcaption { color: var(--soft); }
 .cards { display: flex; flex-wrap: wrap; gap: 1rem; }
 .card { background: var(--card); border-radius: 8px; padding: .8rem 1.1rem; min-width: 150px; }
 .card b { display: block; font-size: 1.5rem; }
@@ -46,23 +44,20 @@ def write_page(manifest: Manifest, report: Report, path: Path) -> None:
     Raises:
         OutputError: It can't be written.
     """
-    try:
-        path.write_text(page(manifest, report), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(path, f"can't be written ({error.strerror})") from error
+    write_whole(path, page(manifest, report))
 
 
 def page(manifest: Manifest, report: Report) -> str:
     """The whole document."""
     reference = report.reference
     intro = (
-        f"Every variant on {reference.clips} held-out clips ({reference.steps} steps) beside the PyTorch "
+        f"Every variant on {reference.clips} held-out clips ({reference.rows} rows) beside the PyTorch "
         f"model in FP32, which reaches accuracy {reference.accuracy:.4f} and macro-F1 "
         f"{reference.macro_f1:.4f}."
     )
     parts = [
         f"<h1>{escape(manifest.name)}</h1><p class='soft'>Parity report</p>",
-        f"<p>{escape(manifest.notice)}</p>" if manifest.notice else "",
+        f"<p class='notice'>{escape(manifest.notice)}</p>" if manifest.notice else "",
         f"<p>{intro}</p>",
         _cards(report),
         "".join(f"<p class='warning'>{escape(line)}</p>" for line in warnings(report)),
@@ -74,17 +69,18 @@ def page(manifest: Manifest, report: Report) -> str:
         f"<p class='soft'>{escape(report.engine)}, on the machine that built. FP16 and FP8 have hardly any "
         "kernels on CPUs: their bars say nothing about a GPU.</p>",
         _chart(report, "Time", lambda graph: (graph.latency_ms, f"{graph.latency_ms:.2f} ms")),
+        _engines(report),
         _sensitivity(report),
         "<h2>How it was built</h2>",
         _provenance(manifest),
     ]
-    head = f"<title>{escape(manifest.name)}: parity</title><style>{_STYLE}</style>"
+    head = f"<title>{escape(manifest.name)}: parity</title><style>{asset('base.css')}{_STYLE}</style>"
     meta = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
     return f'<!doctype html>\n<html lang="en"><head>{meta}{head}</head><body>{"".join(parts)}</body></html>\n'
 
 
 def _provenance(manifest: Manifest) -> str:
-    """How the bundle came about, as far as its manifest says."""
+    """Origin of the bundle, as far as its manifest tells."""
     record = manifest.provenance
     training, calibration = _part(record, "training"), _part(record, "calibration")
     rows = {
@@ -179,6 +175,50 @@ def _chart(report: Report, title: str, measure: Callable[[GraphParity], tuple[fl
         for precision, variant in report.variants.items()
     ]
     return f"<figure>{bars(title, rows)}</figure>"
+
+
+_ENGINE_COLUMNS: Final = (
+    "builder",
+    "graph",
+    "variant",
+    "built for",
+    "kernels",
+    "products",
+    "attention in one kernel",
+    "weights turned back",
+    "engine",
+    "activations",
+)
+
+
+def _engines(report: Report) -> str:
+    """Results of the builders for the graphs."""
+    if not report.engines:
+        return ""
+    head = "".join(f"<th>{column}</th>" for column in _ENGINE_COLUMNS)
+    rows = "".join(map(_engine_cells, report.engines))
+    return (
+        "<h2>Engines, layer by layer</h2><p class='soft'>Read from the builder's own layer table, which says "
+        "nothing about speed. Products are counted by the numbers that they multiply.</p>"
+        f"<div class='scroll'><table><tr>{head}</tr>{rows}</table></div>"
+    )
+
+
+def _engine_cells(engine: EngineReport) -> str:
+    found = engine.inspection
+    cells: Iterable[object] = (
+        engine.backend,
+        engine.graph,
+        engine.precision,
+        engine.built_for,
+        found.kernels,
+        ", ".join(f"{count} {kind}" for kind, count in sorted(found.products.items())),
+        found.fused_attention,
+        found.dequantised,
+        _megabytes(found.engine_bytes),
+        _megabytes(found.activation_bytes),
+    )
+    return f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in cells)}</tr>"
 
 
 def _sensitivity(report: Report) -> str:

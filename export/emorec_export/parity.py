@@ -1,4 +1,4 @@
-"""How well each variant keeps to the PyTorch model: graph by graph, and as a whole on held-out clips."""
+"""Parity of each variant with the PyTorch model: graph by graph, and as a whole on held-out clips."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from emorec_export.chain import step_logits, take_in
 from emorec_export.graphs import ExportError
 from emorec_export.report import ChainParity, GraphParity, Reference, Report, VariantParity
+from emorec_rt.bundle.manifest import Decoding, GraphName, Precision, Preprocessing, TensorSpec
 from emorec_rt.engines.base import Engine, Tensors
 from emorec_rt.faces import FaceDetector
-from emorec_rt.manifest import GraphName, Precision, Preprocessing, TensorSpec
-from emorec_train.data import LabelledClip
-from emorec_train.metrics import score
+from emorec_train.data.source import LabelledClip
+from emorec_train.evaluation.metrics import class_support, present_macro_f1, score
 
 Engines = Mapping[GraphName, Engine]
 
@@ -54,8 +54,9 @@ def compare(
     clips: Iterable[LabelledClip],
     spec: Preprocessing,
     labels: Sequence[str],
+    decoding: Decoding,
 ) -> Report:
-    """Run reference and variants on the same clips.
+    """Run reference and variants on the same clips, and compare the rows that the runtime would write.
 
     Args:
         reference: The PyTorch modules.
@@ -63,6 +64,7 @@ def compare(
         clips: Held out from training; one is in memory at a time.
         spec: The preprocessing.
         labels: Class names.
+        decoding: Smoothing and prior correction of the bundle.
 
     Returns:
         The report, still without a verdict.
@@ -83,11 +85,12 @@ def compare(
         if not len(times):
             continue  # no window: neither a frame nor sound
         count += 1
-        truth.append(sample.labels(times))
-        predicted[""].append(logits.argmax(axis=1))
+        rows, own_truth = sample.rows(times, logits, decoding)
+        truth.append(own_truth)
+        predicted[""].append(rows)
         for precision, built in variants.items():
             _, logits = step_logits(sample, spec, built.engines)
-            predicted[precision].append(logits.argmax(axis=1))
+            predicted[precision].append(sample.rows(times, logits, decoding)[0])
             bad[precision] += int(np.count_nonzero(~np.isfinite(logits)))
     if not count:
         raise ExportError("none of the held-out clips has a frame or sound, so nothing can be compared")
@@ -104,21 +107,30 @@ def _report(
     labels: Sequence[str],
     clips: int,
 ) -> Report:
-    base = score(truth, predicted[""], labels)
+    base, support = score(truth, predicted[""], labels), class_support(truth, labels)
+    base_f1 = present_macro_f1(base, support)
     results: dict[Precision, VariantParity] = {}
     for precision, built in variants.items():
         scores = score(truth, predicted[precision], labels)
         chain = ChainParity(
             label_agreement=float(np.mean(predicted[precision] == predicted[""])),
             accuracy=scores.accuracy,
-            macro_f1=scores.macro_f1,
-            macro_f1_change=scores.macro_f1 - base.macro_f1,
+            macro_f1=(macro_f1 := present_macro_f1(scores, support)),
+            macro_f1_change=macro_f1 - base_f1,
+            f1=scores.f1,
             non_finite=bad[precision],
         )
         graphs = {name: compared.parity(precision, built) for name, compared in watched.items()}
         results[precision] = VariantParity(graphs=graphs, chain=chain)
     return Report(
-        reference=Reference(clips=clips, steps=len(truth), accuracy=base.accuracy, macro_f1=base.macro_f1),
+        reference=Reference(
+            clips=clips,
+            rows=len(truth),
+            accuracy=base.accuracy,
+            macro_f1=base_f1,
+            f1=base.f1,
+            support=support,
+        ),
         variants=results,
     )
 
@@ -142,7 +154,7 @@ class _Error:
         self.cosines.extend(((left * right).sum(axis=1) / np.maximum(norms, 1e-12)).tolist())
 
 
-class _Compared:
+class _Compared(Engine):
     """The reference engine of a graph; on its way, each clip's first batches go through every variant too."""
 
     def __init__(self, engine: Engine, name: GraphName, variants: Mapping[Precision, Built]) -> None:

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from emorec_calib.collect import CalibrationClip, masked_feeds
+from emorec_rt.bundle.manifest import GraphName, Preprocessing
 from emorec_rt.engines.base import Engine, Tensors
 from emorec_rt.engines.ort import session_options
 from emorec_rt.faces import FaceCropper, FaceDetector
-from emorec_rt.manifest import GraphName, Preprocessing
-from emorec_rt.windows import iter_windows
+from emorec_rt.faces.cropped import cropped_items
+from emorec_rt.windows.iterate import iter_windows
 
 Batches = Mapping[GraphName, Sequence[Tensors]]
 """What each graph is fed."""
@@ -30,7 +31,7 @@ PROBED_BATCHES: Final = 8
 """In all."""
 
 
-class RecordingEngine:
+class RecordingEngine(Engine):
     """Keeps the first batches of each clip that it is fed.
 
     Args:
@@ -81,7 +82,11 @@ def probe(
         )
         encoders = (recording["vision"], recording["audio"])
         for window in iter_windows(
-            clip.items, spec, *encoders, cropper, has_video=clip.has_video, has_sound=clip.has_sound
+            cropped_items(clip.items, cropper),
+            spec,
+            *encoders,
+            has_video=clip.has_video,
+            has_sound=clip.has_sound,
         ):
             recording["fusion"].run(masked_feeds(window))
         if all(len(engine.batches) == PROBED_BATCHES for engine in recording.values()):

@@ -1,4 +1,4 @@
-"""How a bundle came about, for its manifest."""
+"""Origin of a bundle, for its manifest."""
 
 from __future__ import annotations
 

@@ -228,8 +228,13 @@ def _channel_axis(node: NodeProto) -> int:
 
 def count_quantized(model: onnx.ModelProto) -> int:
     """Nodes whose activation and weight both come out of a DequantizeLinear."""
+    return len(quantised_nodes(model))
+
+
+def quantised_nodes(model: onnx.ModelProto) -> list[str]:
+    """Their names."""
     behind = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
-    return sum(len(node.input) > 1 and set(node.input[:2]) <= behind for node in model.graph.node)
+    return [node.name for node in model.graph.node if len(node.input) > 1 and set(node.input[:2]) <= behind]
 
 
 def count_products(model: onnx.ModelProto) -> int:

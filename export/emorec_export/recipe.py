@@ -1,9 +1,8 @@
-"""What each variant is made of: the whole precision policy, and the reason for each choice.
+"""Recipes of the variants: the whole precision policy, and the reason for each choice.
 
-Products with weights are quantised: ``MatMul``, ``Gemm`` and, where a backend gains by it, ``Conv``. Weights
-are symmetric per output channel, activations symmetric per tensor. Attention scores and values, norms,
-softmax, GELU and residual sums are never touched; neither are the outputs of quantised nodes. Names are those
-that ``tidy`` gives.
+Products with weights are quantised: ``MatMul`` and ``Gemm``. Weights are symmetric per output channel,
+activations symmetric per tensor. Attention scores and values, norms, softmax, GELU and residual sums are
+never touched; neither are the outputs of quantised nodes. Names are those that ``tidy`` gives.
 """
 
 from __future__ import annotations
@@ -14,15 +13,17 @@ from typing import Final, Literal
 
 from onnx import NodeProto
 
-from emorec_rt.manifest import Precision
+from emorec_calib.observe import WEIGHT_OPS
+from emorec_rt.bundle.manifest import Precision
 
-ALL_OPS: Final = frozenset({"MatMul", "Gemm", "Conv"})
-"""What TensorRT gains by in INT8, by its documentation; not measured on one."""
+ALL_OPS: Final = WEIGHT_OPS
+"""Products with weights: those that were observed."""
 
 LINEAR_OPS: Final = frozenset({"MatMul", "Gemm"})
-"""What is quantised for CPUs. Measured with onnxruntime on a small ResNet: convolutions with explicit Q/DQ
-take longer than in FP32, with their outputs quantised (1.15 times) and without (1.6 times). Products gain.
-FP8 takes the same: TensorRT has FP8 kernels for few convolutions, by its documentation."""
+"""What is quantised. Measured with onnxruntime on a small ResNet: convolutions with explicit Q/DQ take longer
+than in FP32, with their outputs quantised (1.15 times) and without (1.6 times). TensorRT for RTX gives each
+INT8 convolution of MobileCLIP a kernel more, 382 in all against 240 in FP16, and more memory
+(benchmarks/LOG.md); it has FP8 kernels for few convolutions. Products gain everywhere."""
 
 ALPHA: Final = 0.5
 """Share of the difficulty that SmoothQuant moves from activations to weights (Xiao et al. 2022: 0.5 is the
@@ -31,19 +32,22 @@ sweet spot of most models)."""
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a variant is made from the FP32 graph.
+    """Recipe of a variant, from the FP32 graph on.
 
     Attributes:
         numbers: What weights and activations of quantised products become; ``None`` for no product.
         ops: The products.
         half: Whether everything else is FP16 (see ``HIGH_PRECISION``) or stays FP32.
         alpha: Of SmoothQuant; 0 leaves the channels as they are.
+        apart: Whether queries, keys and values are products of their own. TensorRT keeps a joint one out of
+            INT8; CPUs are faster with it.
     """
 
     numbers: Literal["int8", "fp8"] | None
     ops: frozenset[str]
     half: bool
     alpha: float = 0.0
+    apart: bool = False
 
 
 RECIPES: Final[dict[Precision, Recipe]] = {
@@ -52,7 +56,7 @@ RECIPES: Final[dict[Precision, Recipe]] = {
     # For CPUs: the scales stay FP32, because FP16 Q/DQ runs slower than no quantisation at all there.
     "int8": Recipe("int8", LINEAR_OPS, half=False, alpha=ALPHA),
     # For TensorRT, whose strong typing wants FP16 scales wherever FP16 goes on behind the product.
-    "int8-fp16": Recipe("int8", ALL_OPS, half=True, alpha=ALPHA),
+    "int8-fp16": Recipe("int8", LINEAR_OPS, half=True, alpha=ALPHA, apart=True),
     # For GPUs from Ada on. E4M3 keeps its relative precision over nine powers of two and needs no smoothing.
     "fp8": Recipe("fp8", LINEAR_OPS, half=True),
 }
@@ -64,6 +68,8 @@ EXCLUDED: Final[dict[str, str]] = {
     "visual/MatMul*": "projection to CLIP's embedding: its error reaches the fusion undamped",
     "visual.attnpool.*": "the pooling and the projection of a ResNet: the same",
     "visual.layer1.0.conv?/*": "first block of a ResNet: close to raw pixels",
+    "visual.features.0/*": "first convolution of a plain tower: raw pixels, little work",
+    "visual.projection/*": "projection of a plain tower: its error reaches the fusion undamped",
     "visual.trunk.stem.*": "MobileCLIP's convolutions on raw pixels",
     "visual.trunk.*.se.fc?/*": "MobileCLIP's gates of whole channels: one position, hardly any work",
     "visual.trunk.head.fc/*": "MobileCLIP's projection to its embedding",
@@ -71,6 +77,8 @@ EXCLUDED: Final[dict[str, str]] = {
     "that something loud has set, and the norm behind them makes that rounding as large as the sound",
     "wav2vec2.encoder.pos_conv_embed.*": "positional convolution: grouped, little work, feeds every token",
     "wav2vec2.feature_projection.*": "what all layers add to: a small product, whose error none undoes",
+    "mel.*": "log-mel encoder of sound: little work beside the picture's, and INT8 changes the label of one "
+    "row in a hundred that is heard alone",
     "*_projection.linear/*": "the same of the fusion",
     "tcn.*": "temporal convolutions: little work, and all of their errors end up in one sum",
     "head.?/*": "the logits, and the layer before them: little work, and their errors are the model's",
@@ -99,6 +107,7 @@ HIGH_PRECISION_OPS: Final[dict[str, str]] = {
 
 HIGH_PRECISION: Final[dict[str, str]] = {
     "vision/*": "pixels are normalised before the tower: once a frame, and exactly",
+    "mel.log_mel/*": "powers of a spectrum leave FP16's range on both sides",
     "audio/*": "a chunk is brought to unit variance: sums of a hundred thousand squares",
 }
 """Nodes that stay FP32 in an FP16 graph, by pattern. So does a sum that only a softmax reads (the bias of
@@ -130,6 +139,8 @@ def rounded_storage(node: NodeProto) -> str | None:
 
 def high_precision(node: NodeProto) -> str | None:
     """Why a node stays FP32 in an FP16 graph; ``None`` if it doesn't."""
+    if node.op_type == "Split":
+        return None  # of an attention inside, whatever its name
     return HIGH_PRECISION_OPS.get(node.op_type) or _reason(node.name, HIGH_PRECISION)
 
 

@@ -7,8 +7,9 @@ from typing import Final
 
 import msgspec
 
+from emorec_rt.bundle.manifest import GraphName, Precision
 from emorec_rt.engines.preparing import RIVALS
-from emorec_rt.manifest import GraphName, Precision
+from emorec_rt.engines.tensorrt.layers import Inspection
 
 FP32_TOLERANCE: Final = 1e-4
 """Largest error of an FP32 graph against PyTorch, relative to the largest output (at least 1)."""
@@ -20,7 +21,7 @@ USUAL_AGREEMENT: Final[dict[Precision, float]] = {
     "int8-fp16": 0.995,
     "fp8": 0.995,
 }
-"""Share of steps with PyTorch's label, below which a line warns."""
+"""Share of rows with PyTorch's label, below which a line warns."""
 
 
 class GraphParity(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,10 +56,11 @@ class ChainParity(msgspec.Struct, frozen=True, kw_only=True):
     """The whole chain in one precision, on held-out clips.
 
     Attributes:
-        label_agreement: Share of steps with the reference's label.
+        label_agreement: Share of rows with the reference's label.
         accuracy: Against the truth.
-        macro_f1: Against the truth.
+        macro_f1: Against the truth, over the classes that occur in it.
         macro_f1_change: Relative to the reference; negative is worse.
+        f1: F1 of each class.
         non_finite: Logits that are NaN or infinite, over all clips.
     """
 
@@ -66,6 +68,7 @@ class ChainParity(msgspec.Struct, frozen=True, kw_only=True):
     accuracy: float
     macro_f1: float
     macro_f1_change: float
+    f1: dict[str, float] = {}
     non_finite: int = 0
 
 
@@ -80,20 +83,24 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     """The PyTorch model in FP32 on the held-out clips.
 
     Attributes:
-        clips: How many.
-        steps: Steps of the grid in them.
+        clips: Number of clips.
+        rows: Rows that the runtime writes about them, decoded: one for each frame.
         accuracy: Against the truth.
-        macro_f1: Against the truth.
+        macro_f1: Against the truth, over the classes that occur in it.
+        f1: F1 of each class.
+        support: Labelled rows of each class.
     """
 
     clips: int
-    steps: int
+    rows: int
     accuracy: float
     macro_f1: float
+    f1: dict[str, float] = {}
+    support: dict[str, int] = {}
 
 
 class LayerSensitivity(msgspec.Struct, frozen=True, kw_only=True):
-    """What quantising one layer, and nothing else, does.
+    """Effect of quantising one layer and nothing else.
 
     Attributes:
         graph: The graph that the layer is in.
@@ -110,20 +117,45 @@ class LayerSensitivity(msgspec.Struct, frozen=True, kw_only=True):
     quantized: bool
 
 
+class EngineReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Result of a builder for one graph.
+
+    Attributes:
+        backend: The builder.
+        graph: Which graph.
+        precision: In which variant.
+        built_for: GPU or targets, and the builder's release.
+        inspection: The layer table, summed up.
+    """
+
+    backend: str
+    graph: GraphName
+    precision: Precision
+    built_for: str
+    inspection: Inspection
+
+    def warnings(self) -> Iterator[str]:
+        """Warnings: a product that is not in the asked numbers, one line each."""
+        for line in self.inspection.warnings():
+            yield f"{self.graph} {self.precision} with {self.backend}: {line}"
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What the manifest keeps.
+    """Part that the manifest keeps.
 
     Attributes:
         reference: What every variant is compared with.
         variants: By precision.
         engine: Library and device behind every latency.
         sensitivity: The layers from most to least sensitive; empty unless the build looked for the best mix.
+        engines: What builders made of the graphs; empty unless one was asked to.
     """
 
     reference: Reference
     variants: dict[Precision, VariantParity]
     engine: str = ""
     sensitivity: tuple[LayerSensitivity, ...] = ()
+    engines: tuple[EngineReport, ...] = ()
 
 
 def failures(report: Report, max_drop: float) -> Iterator[str]:
@@ -149,12 +181,12 @@ def failures(report: Report, max_drop: float) -> Iterator[str]:
 
 
 def warnings(report: Report) -> Iterator[str]:
-    """Where a variant gives more other labels than usual, or has not paid where it was built, a line each."""
+    """Warnings: more other labels than usual, or no gain where it was built, a line each."""
     for precision, variant in report.variants.items():
         if variant.chain.label_agreement < (usual := USUAL_AGREEMENT.get(precision, 0.0)):
             hint = "" if precision == "fp16" else ": other --calib clips or --auto-mixed may help"
             yield (
-                f"{precision} gives the same label at {variant.chain.label_agreement:.2%} of the steps; "
+                f"{precision} gives the same label at {variant.chain.label_agreement:.2%} of the rows; "
                 f"{usual:.1%} is usual{hint}"
             )
         for rival in RIVALS.get(precision, ()):
@@ -167,6 +199,8 @@ def warnings(report: Report) -> Iterator[str]:
             ]
             if slower:
                 yield f"{precision} is no faster than {rival} with {report.engine}: {', '.join(slower)}"
+    for engine in report.engines:
+        yield from engine.warnings()
 
 
 def table(report: Report) -> str:
@@ -185,7 +219,7 @@ def table(report: Report) -> str:
             for name, graph in variant.graphs.items()
         ]
     lines.append(
-        f"whole chain on {reference.clips} held-out clips ({reference.steps} steps): "
+        f"whole chain on {reference.clips} held-out clips ({reference.rows} rows): "
         f"PyTorch accuracy {reference.accuracy:.4f}, macro-F1 {reference.macro_f1:.4f}"
     )
     lines += [
@@ -193,6 +227,22 @@ def table(report: Report) -> str:
         f"macro-F1 {variant.chain.macro_f1:.4f} ({variant.chain.macro_f1_change:+.4f})"
         for precision, variant in report.variants.items()
     ]
+    lines += class_lines(report)
     lines.append(f"latencies: {report.engine}; FP16 and FP8 have hardly any kernels on CPUs and are for GPUs")
     lines += [f"warning: {line}" for line in warnings(report)]
     return "\n".join(lines)
+
+
+def class_lines(report: Report) -> list[str]:
+    """F1 of each class that occurs, by variant, with its number of rows; the rarest class first."""
+    support = {name: count for name, count in report.reference.support.items() if count}
+    names = sorted(support, key=lambda name: support[name])
+    if not names:
+        return []
+    head = "".join(f"{f'{name[:9]} ({support[name]})':>18}" for name in names)
+    rows = {"PyTorch": report.reference.f1}
+    rows |= {precision: variant.chain.f1 for precision, variant in report.variants.items()}
+    return [
+        f"{'F1 (rows)':<11}{head}",
+        *(f"{title:<11}" + "".join(f"{own[name]:>18.4f}" for name in names) for title, own in rows.items()),
+    ]

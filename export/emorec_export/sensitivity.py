@@ -1,4 +1,4 @@
-"""How much each layer minds being quantised: one layer at a time, on real clips, down to the labels."""
+"""Sensitivity of each layer to quantisation: one layer at a time, on real clips, down to the labels."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from emorec_export.graphs import write_graph
 from emorec_export.quantize import candidates, quantize
 from emorec_export.recipe import Recipe
 from emorec_export.report import LayerSensitivity
+from emorec_rt.bundle.manifest import GRAPH_NAMES, Decoding, GraphName, Preprocessing
 from emorec_rt.engines.base import Engine, Tensors
 from emorec_rt.engines.ort import OrtEngine
 from emorec_rt.faces import FaceDetector
-from emorec_rt.manifest import GRAPH_NAMES, GraphName, Preprocessing
-from emorec_train.data import LabelledClip
-from emorec_train.metrics import score
+from emorec_train.data.source import LabelledClip
+from emorec_train.evaluation.metrics import class_support, present_macro_f1, score
 
 BENCH_SECONDS: Final = 10.0
 """Of each clip: it is run once for every layer."""
@@ -32,7 +32,7 @@ Engines = Mapping[GraphName, Engine]
 Layer = tuple[GraphName, str]
 
 
-class CachedEngine:
+class CachedEngine(Engine):
     """An engine that computes nothing twice: most of the chain doesn't change from layer to layer.
 
     Args:
@@ -53,13 +53,11 @@ class CachedEngine:
 
 
 @dataclass
-class _Watched:
+class _Watched(Engine):
     """A changed engine whose outputs are compared with the unchanged one's."""
 
     engine: Engine
     original: Engine
-    inputs: Any = field(init=False)
-    outputs: Any = field(init=False)
     cosines: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -83,6 +81,7 @@ class Bench:
         clips: Real clips with labels; they stay in memory, reduced to their faces.
         spec: The preprocessing.
         labels: Class names.
+        decoding: Smoothing and prior correction of the bundle.
     """
 
     def __init__(
@@ -92,6 +91,7 @@ class Bench:
         clips: Iterable[LabelledClip],
         spec: Preprocessing,
         labels: Sequence[str],
+        decoding: Decoding,
     ) -> None:
         self.graphs = graphs
         self.engines: dict[GraphName, Engine] = {
@@ -99,21 +99,23 @@ class Bench:
         }
         self._spec = spec
         self._labels = labels
+        self._decoding = decoding
         detector = FaceDetector()
         self._samples = [take_in(clip, spec, detector, BENCH_SECONDS) for clip in clips]
-        self._expected, self._truth = self._answers(self.engines)
+        self._expected, self._rows, self._truth = self._answers(self.engines)
 
     def sensitivity(self, name: GraphName, engine: Engine) -> tuple[float, float]:
         """Mean cosine of a graph's output and mean divergence of the labels, with one engine replaced."""
         watched = _Watched(engine, self.engines[name])
-        logits, _ = self._answers({**self.engines, name: watched})
+        logits, _, _ = self._answers({**self.engines, name: watched})
         return float(np.mean(watched.cosines)), mean_divergence(self._expected, logits)
 
     def drop(self, engines: Engines) -> float:
-        """Macro-F1 that a set of engines loses against FP32."""
-        logits, truth = self._answers(engines)
+        """Macro-F1 of the runtime's rows that a set of engines loses against FP32."""
+        _, rows, _ = self._answers(engines)
+        support = class_support(self._truth, self._labels)
         before, after = (
-            score(truth, answer.argmax(axis=1), self._labels).macro_f1 for answer in (self._expected, logits)
+            present_macro_f1(score(self._truth, own, self._labels), support) for own in (self._rows, rows)
         )
         return before - after
 
@@ -125,14 +127,17 @@ class Bench:
         finally:
             scratch.unlink(missing_ok=True)
 
-    def _answers(self, engines: Engines) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        logits, truth = [], []
+    def _answers(self, engines: Engines) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+        """Logits of the steps, labels of the rows, and the true ones."""
+        logits, rows, truth = [], [], []
         for sample in self._samples:
             times, answer = step_logits(sample, self._spec, engines)
             if len(times):
+                own, own_truth = sample.rows(times, answer, self._decoding)
                 logits.append(answer)
-                truth.append(sample.labels(times))
-        return np.concatenate(logits), np.concatenate(truth)
+                rows.append(own)
+                truth.append(own_truth)
+        return np.concatenate(logits), np.concatenate(rows), np.concatenate(truth)
 
 
 def layers(graphs: Mapping[GraphName, onnx.ModelProto], recipe: Recipe) -> list[Layer]:

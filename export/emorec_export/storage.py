@@ -1,7 +1,7 @@
 """Weights that stay in floating point, in less room: stored small, FP32 again before anything is computed.
 
-Both forms are plain ``Cast`` and ``Mul`` nodes on constants, which every library folds when it loads a graph:
-the file is smaller, and nothing runs differently.
+Both forms are a ``Cast`` or a ``DequantizeLinear`` on constants: the file is smaller, and nothing is computed
+differently.
 """
 
 from __future__ import annotations
@@ -54,9 +54,8 @@ def _as_half(model: ModelProto, value: TensorProto, weight: NDArray[np.float32])
 def _as_int8(model: ModelProto, value: TensorProto, weight: NDArray[np.float32]) -> Iterator[NodeProto]:
     """One scale for each output channel, the first axis of a convolution's weight."""
     numbers, scales = quantize_weight(weight, 0)
-    names = [f"{value.name}.{part}" for part in ("numbers", "units", "scales")]
-    model.graph.initializer.append(numpy_helper.from_array(numbers, names[0]))
-    shape = (-1, *[1] * (weight.ndim - 1))
-    model.graph.initializer.append(numpy_helper.from_array(scales.reshape(shape), names[2]))
-    yield helper.make_node("Cast", [names[0]], [names[1]], name=f"{value.name}/Cast", to=TensorProto.FLOAT)
-    yield helper.make_node("Mul", [names[1], names[2]], [value.name], name=f"{value.name}/Scale")
+    parts = {"numbers": numbers, "scales": scales, "zeros": np.zeros(scales.shape, np.int8)}
+    names = [f"{value.name}.{part}" for part in parts]
+    model.graph.initializer.extend(map(numpy_helper.from_array, parts.values(), names))
+    # TensorRT takes INT8 constants from a DequantizeLinear alone.
+    yield helper.make_node("DequantizeLinear", names, [value.name], name=f"{value.name}/Dequantize", axis=0)

@@ -19,20 +19,19 @@ from torch import Tensor, nn
 
 from emorec_export.eager import plain
 from emorec_rt.bundle import Bundle, sha256_of
-from emorec_rt.engines.base import engine_error
+from emorec_rt.bundle.manifest import Graph, GraphName, TensorSpec
 from emorec_rt.engines.compare import Verification, compare
 from emorec_rt.engines.ort import OrtEngine
-from emorec_rt.engines.tensorrt.files import write_atomically
 from emorec_rt.engines.tensorrt.options import DEFAULTS, BatchRange, BuildOptions
-from emorec_rt.engines.torch_tensorrt import (
+from emorec_rt.errors import OutputError, engine_error
+from emorec_rt.files import explained, write_whole
+from emorec_torch.tensorrt import (
     Libraries,
     ProgramRecord,
     TorchTensorRTEngine,
     program_path,
     require,
 )
-from emorec_rt.errors import OutputError
-from emorec_rt.manifest import Graph, GraphName, TensorSpec
 
 PRECISION: Final = "fp32"
 """What is compiled: products round to TF32 where the GPU has it."""
@@ -85,7 +84,7 @@ def compile_program(
             compile_seconds=round(seconds, 1),
             verification=found.as_dict(),
         )
-        _store(draft, target, record)
+        _store(draft, target, record.sealed())
     finally:
         draft.unlink(missing_ok=True)
     return target, found
@@ -118,7 +117,7 @@ def _compile(
 
 
 def _shapes(graph: Graph, batch: BatchRange) -> tuple[dict[int, Any], ...]:
-    """Which dimensions vary; a batch that can only be 1 is no dimension, as torch.export has it."""
+    """Dimensions that vary; for torch.export, a batch that can only be 1 is none."""
     if batch.largest == batch.smallest:
         return tuple({} for _ in graph.inputs)
     dimension = torch.export.Dim("batch", min=batch.smallest, max=batch.largest)
@@ -134,6 +133,8 @@ def _compile_options(options: BuildOptions) -> dict[str, Any]:
         "version_compatible": options.version_compatible,
         "hardware_compatible": options.ampere_plus,
         "immutable_weights": not options.refit,
+        # Later releases take a mask for a causal one unless they are told; no attention here is causal.
+        "attn_bias_is_causal": False,
     }
     if options.workspace_bytes:
         wanted["workspace_size"] = options.workspace_bytes
@@ -143,7 +144,7 @@ def _compile_options(options: BuildOptions) -> dict[str, Any]:
 def _save_options(
     save: Callable[..., None], examples: tuple[Tensor, ...], shapes: tuple[dict[int, Any], ...]
 ) -> dict[str, Any]:
-    """How to save with the batch still dynamic.
+    """Arguments that save with the batch still dynamic.
 
     Since 2.12 ``save`` takes the shapes; before, retracing would freeze the batch of the examples, while the
     compiled module's own symbolic shapes are kept without it.
@@ -190,15 +191,15 @@ def _draft(target: Path) -> Path:
     except OSError as error:
         raise OutputError(target, f"the program can't be written ({error.strerror})") from error
     # torch.export.save asks for this suffix.
-    return target.with_name(f".new-{target.name}")
+    draft = target.with_name(f".new-{target.name}")
+    draft.unlink(missing_ok=True)  # of a process that was killed, or a link
+    return draft
 
 
 def _store(draft: Path, target: Path, record: ProgramRecord) -> None:
     """Move a program to its place. The old record goes first: a program without one is never loaded."""
-    try:
+    with explained(target):
         target.with_suffix(".json").unlink(missing_ok=True)
         draft.replace(target)
-        text = msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
-        write_atomically(target.with_suffix(".json"), text)
-    except OSError as error:
-        raise OutputError(target, f"the program can't be written ({error.strerror})") from error
+    text = msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
+    write_whole(target.with_suffix(".json"), text)

@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from onnx import ModelProto
 
 from emorec_calib.ranges import GraphRanges
 from emorec_export.half import to_half
+from emorec_export.joint import split_joint
 from emorec_export.quantize import quantize
 from emorec_export.recipe import RECIPES
 from emorec_export.storage import store_small
-from emorec_rt.manifest import Precision
+from emorec_rt.bundle.manifest import Precision
+from emorec_rt.constants import PRECISIONS
 
-ORDER: Final[tuple[Precision, ...]] = ("fp32", "fp16", "int8", "int8-fp16", "fp8")
 
-
-def wanted(*, fp16: bool = False, int8: bool = False, fp8: bool = False) -> tuple[Precision, ...]:
+def wanted(
+    *, fp16: bool = False, int8: bool = False, fp8: bool = False, gpu: bool = False
+) -> tuple[Precision, ...]:
     """The variants of a bundle. FP32 is always among them: the others are made from it and compared with it.
 
     Args:
         fp16: Make ``fp16``.
-        int8: Make ``int8``; together with ``fp16`` also ``int8-fp16``, the INT8 of TensorRT.
+        int8: Make ``int8``; together with ``fp16`` or ``gpu`` also ``int8-fp16``, the INT8 of TensorRT.
         fp8: Make ``fp8``.
+        gpu: Whether TensorRT will build from it.
     """
-    chosen = {"fp32": True, "fp16": fp16, "int8": int8, "int8-fp16": int8 and fp16, "fp8": fp8}
-    return tuple(precision for precision in ORDER if chosen[precision])
+    chosen = {"fp32": True, "fp16": fp16, "int8": int8, "int8-fp16": int8 and (fp16 or gpu), "fp8": fp8}
+    return tuple(precision for precision in PRECISIONS if chosen[precision])
 
 
 def exported_precision(precisions: Sequence[Precision]) -> Precision:
-    """What a bundle runs unless asked otherwise: INT8 if it was made, which CPUs run fast, else FP32.
+    """Variant that a bundle runs by default: INT8 if it was made, which CPUs run fast, else FP32.
 
     FP16 and FP8 are for GPUs, whose backends take them where a bundle has them.
     """
@@ -71,6 +73,8 @@ def make_variant(
         if ranges is None:
             raise ValueError(f"{precision} needs ranges")
         model = quantize(model, ranges, recipe, keep)
+        if recipe.apart:
+            model = split_joint(model)
         if not recipe.half:
             store_small(model)
     return to_half(model, magnitudes or {}) if recipe.half else model

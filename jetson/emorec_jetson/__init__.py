@@ -1,4 +1,4 @@
-"""What a Jetson says about itself, and what to make of it: module, power, heat, memory plan.
+"""A Jetson's own figures: module, power, heat, memory plan.
 
 Everything here reads text that the vendor's own tools print, or files under a root that can be chosen, so all
 of it is tested without a Jetson.

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 from emorec_rt.bundle import open_bundle
-from emorec_rt.errors import EmorecError
-from emorec_rt.jetson.module import Module, desktop_runs, read_module
-from emorec_rt.jetson.plan import REFERENCE, VARIANTS, MemoryPlan, ModelSize, plan_memory
+from emorec_rt.cli.exits import exit_codes
+from emorec_rt.machine.jetson.module import Module, desktop_runs, read_module
+from emorec_rt.machine.jetson.plan import REFERENCE, VARIANTS, MemoryPlan, ModelSize, plan_memory
 
 
 def describe(module: Module, plan: MemoryPlan, bundle: str = "BUNDLE") -> str:
@@ -38,8 +38,9 @@ def describe(module: Module, plan: MemoryPlan, bundle: str = "BUNDLE") -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
-    """Print it; 1 when this is no Jetson."""
+@exit_codes()
+def main() -> None:
+    """Print it; exit code 1 when this is not a Jetson."""
     parser = argparse.ArgumentParser(
         prog="python -m emorec_jetson", description="This Jetson, and a memory plan."
     )
@@ -49,17 +50,12 @@ def main() -> int:
     parser.add_argument("--desktop", action="store_true", help="plan for a desktop that isn't open now")
     parser.add_argument("--root", type=Path, default=Path("/"), help=argparse.SUPPRESS)
     given = parser.parse_args()
-    try:
-        module = read_module(given.root)
-        model = ModelSize.of_bundle(open_bundle(given.bundle).manifest) if given.bundle else REFERENCE
-    except EmorecError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
+    module = read_module(given.root)
+    model = ModelSize.of_bundle(open_bundle(given.bundle).manifest) if given.bundle else REFERENCE
     desktop = given.desktop or desktop_runs(given.root)
     plan = plan_memory(module.memory.total_mib, desktop=desktop, model=model)
     sys.stdout.write(describe(module, plan, str(given.bundle or "BUNDLE")) + "\n")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

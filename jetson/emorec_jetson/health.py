@@ -1,6 +1,6 @@
 """One line on a camera's health, for a journal: fresh rows, memory, temperature, throttling, power mode.
 
-    python -m emorec_jetson.health video0 --rows /var/lib/emorec/video0.jsonl
+    python -m emorec_jetson.health video0 --rows /var/log/emorec/video0.jsonl
 
 Exit code 0 healthy, 1 not: no row for ``--stale-seconds`` (a camera that hangs writes none), or no rows file.
 """
@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emorec_jetson.throttle import read_throttle
-from emorec_rt.jetson import nvpmodel
-from emorec_rt.jetson.errors import JetsonError
-from emorec_rt.jetson.module import read_memory
+from emorec_rt.machine.jetson import nvpmodel
+from emorec_rt.machine.jetson.errors import JetsonError
+from emorec_rt.machine.jetson.module import read_memory
 
 STALE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Health:
-    """What the line says, and whether the camera counts as healthy."""
+    """The line about a camera, and whether it counts as healthy."""
 
     healthy: bool
     line: str

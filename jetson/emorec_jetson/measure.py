@@ -15,13 +15,13 @@ from typing import Any
 
 from emorec_jetson.modes import Say, Switch
 from emorec_jetson.sampler import Sampler, Summary, summarise
-from emorec_rt.jetson.errors import JetsonError, ToolMissingError
-from emorec_rt.jetson.nvpmodel import PowerMode
+from emorec_rt.machine.jetson.errors import JetsonError, ToolMissingError
+from emorec_rt.machine.jetson.nvpmodel import PowerMode
 
 
 @dataclass(frozen=True)
 class Speed:
-    """What ``emorec-rt bench --json`` reports.
+    """Report of ``emorec-rt bench --json``.
 
     Attributes:
         frames: Video frames recognised.

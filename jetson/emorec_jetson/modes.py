@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import IO
 
 from emorec_jetson import guard
-from emorec_rt.jetson import nvpmodel
-from emorec_rt.jetson.errors import JetsonError
-from emorec_rt.jetson.nvpmodel import PowerMode
+from emorec_rt.machine.jetson import nvpmodel
+from emorec_rt.machine.jetson.errors import JetsonError
+from emorec_rt.machine.jetson.nvpmodel import PowerMode
+from emorec_rt.machine.signals import end_on_signal
 
 Say = Callable[[str], None]
 Switch = Callable[[PowerMode], None]
@@ -32,7 +33,7 @@ def mode_restored(say: Say) -> Iterator[Switch]:
         JetsonError: The mode can't be changed: no nvpmodel, no rights.
     """
     before = nvpmodel.current()
-    earlier = signal.signal(signal.SIGTERM, _end)
+    earlier = signal.signal(signal.SIGTERM, end_on_signal)
     try:
         with _guard(before) as (requests, answers):
             yield lambda mode: nvpmodel.switch(mode, lambda number: _ask(requests, answers, number))
@@ -88,7 +89,3 @@ def _check(before: PowerMode, say: Say) -> None:
             f"mode {before.number} ({before.name}) is not restored; run: sudo nvpmodel -m {before.number}"
         )
     say(f"back in mode {before.number} ({before.name})")
-
-
-def _end(number: int, _frame: object) -> None:
-    raise SystemExit(128 + number)

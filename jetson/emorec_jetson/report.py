@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emorec_jetson.measure import ModeResult
-from emorec_rt.jetson.module import Module
+from emorec_rt.machine.jetson.module import Module
 
 HEADER = ("mode", "frames/s", "x real time", "W mean", "W idle", "J / video s", "max C", "throttled")
 

@@ -13,7 +13,7 @@ from types import TracebackType
 
 from emorec_jetson.tegrastats import PowerScope, Stats, parse
 from emorec_jetson.throttle import ThrottleState, read_throttle
-from emorec_rt.jetson.errors import ToolMissingError
+from emorec_rt.machine.jetson.errors import ToolMissingError
 
 _STOP_SECONDS = 5.0
 

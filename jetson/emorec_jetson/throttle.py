@@ -16,7 +16,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ThrottleState:
-    """What holds the clocks down at one moment.
+    """Reasons that hold the clocks down at one moment.
 
     Attributes:
         events: Over-current events since start-up by name (``oc1`` ...); empty where there is no counter.
@@ -28,7 +28,7 @@ class ThrottleState:
 
     @property
     def readable(self) -> bool:
-        """Whether this system says anything about throttling."""
+        """Say whether this system tells anything about throttling."""
         return bool(self.events or self.cooling)
 
     @property

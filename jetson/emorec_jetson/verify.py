@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from emorec_rt.jetson.installation import APT, intruders, tensorrt_origin
+from emorec_rt.machine.jetson.installation import APT, intruders, tensorrt_origin
 
 
 @dataclass(frozen=True)

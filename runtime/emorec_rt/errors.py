@@ -6,13 +6,41 @@ A message is one line: what happened, to which file, what to do. The command lin
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Final
+
+_OBEYED: Final = {
+    code: "?"
+    for codes in (
+        range(0x20),  # escape sequences begin here
+        range(0x7F, 0xA0),
+        range(0x2028, 0x202F),  # separators of lines, and what turns the direction of text
+        range(0x2066, 0x206A),
+    )
+    for code in codes
+}
+
+
+def printable(text: str) -> str:
+    """Put a question mark for each character that a terminal would obey: names and servers may send any."""
+    return text.translate(_OBEYED)
 
 
 class EmorecError(Exception):
     """Base of every error that emorec raises on purpose. ``str(error)`` is one line for a person."""
 
     def __str__(self) -> str:
-        return " ".join(super().__str__().split())
+        return printable(" ".join(super().__str__().split()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the message as it is: constructors take its parts, which pickle would not know."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[EmorecError], arguments: tuple[Any, ...], state: dict[str, Any]) -> EmorecError:
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    error.__dict__.update(state)
+    return error
 
 
 class UsageError(EmorecError, ValueError):
@@ -84,3 +112,29 @@ class OutputError(EmorecError, OSError):
     def __init__(self, path: str | Path, reason: str) -> None:
         self.path = str(path)
         super().__init__(f"{path}: {reason}")
+
+
+_OUT_OF_MEMORY: Final = (
+    "out of memory",
+    "outofmemory",
+    "memoryallocation",
+    "insufficient memory",
+    "failed to allocate memory",
+    "alloc_failed",
+    "std::bad_alloc",
+)
+"""Signs of a full memory in what CUDA, TensorRT, cuBLAS, ONNX Runtime, OpenVINO and PyTorch say."""
+
+
+def engine_error(what: str, detail: str, advice: str) -> EngineError:
+    """The error for a library's complaint; a full memory gets its own class.
+
+    Args:
+        what: What was being done, to what.
+        detail: What the library said; may be empty.
+        advice: What to do about it; empty when there is nothing to say.
+    """
+    if any(sign in detail.lower() for sign in _OUT_OF_MEMORY):
+        return OutOfMemoryError(f"{what}: the memory is full ({detail}); take a smaller batch")
+    text = f"{what}: {detail or 'the library gave no reason'}"
+    return EngineError(f"{text}; {advice}" if advice else text)

@@ -10,7 +10,7 @@ import pytest
 from agreement import Figure
 
 from emorec_rt.bundle import open_bundle
-from emorec_train.labels import IGNORED
+from emorec_train.data.labels import IGNORED
 from layouts import write_video
 
 
@@ -46,7 +46,7 @@ def test_steps_are_counted_and_unknown_labels_score_nothing() -> None:
     assert {one.macro_f1_change for one in unknown} == {None}
 
 
-def test_the_demo_bundle_on_a_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_default_bundle_on_a_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bundle = open_bundle()
     files = [write_video(tmp_path / "a.mp4", 1, seconds=2.0), tmp_path / "b.mp4"]
     files[1].write_bytes(b"no video")

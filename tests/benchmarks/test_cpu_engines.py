@@ -25,7 +25,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             now[0] += SECONDS[key] * (10 if len(order) <= 3 * len(SECONDS) else 1)
             return {"logits": np.ones((2, 3))}
 
-        return SimpleNamespace(run=run)
+        return SimpleNamespace(run=run, lanes=1)
 
     monkeypatch.setattr(cpu_engines, "_open", lambda *_: {key: engine(key) for key in SECONDS})
     monkeypatch.setattr(cpu_engines.time, "perf_counter", lambda: now[0])

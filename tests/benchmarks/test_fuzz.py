@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import fuzz
 import fuzz_bundles
 import fuzz_damage
@@ -73,7 +74,8 @@ def test_each_damage_changes_the_bytes(kind: str) -> None:
 def test_a_clip_is_cut_by_its_packets(tmp_path: Path) -> None:
     import av
 
-    (clip,) = fuzz_damage.short_clips([EXAMPLES], tmp_path)
+    clips = fuzz_damage.short_clips([EXAMPLES], tmp_path)
+    (clip,) = (path for path in clips if path.suffix == ".mp4")
     with av.open(str(clip)) as container:
         times = [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
     assert 0.5 < times[-1] - times[0] <= fuzz_damage.CLIP_SECONDS + 0.5
@@ -149,3 +151,15 @@ def test_wrong_tables_are_noticed(tmp_path: Path, rows: list[str], wrong: str | 
     count, complaint = fuzz_worker.check_table(table)
     assert count == len(rows)
     assert complaint is None if wrong is None else wrong in (complaint or "")
+
+
+def test_faulty_cases_that_run_again_replace_their_outcomes() -> None:
+    hung = Case(3, "bits", "hang", fault="no answer in 60 s")
+    large = Case(5, "cut", "done", rows=4, reference_frames=4, fault="peak memory 2060 MiB")
+    before = summary([Case(1, "cut", "failed"), hung, large])
+    after = fuzz.corrected(before, [Case(3, "bits", "done", rows=7, reference_frames=6)])
+    assert after["outcomes"] == {"failed": 1, "done": 2}
+    assert (after["compared"], after["reference_frames"], after["rows"]) == (2, 10, 11)
+    assert [case["index"] for case in after["faults"]] == [5]
+    with pytest.raises(click.ClickException, match="case 3 was bits"):
+        fuzz.corrected(before, [Case(3, "zeros", "done")])

@@ -7,8 +7,8 @@ from pathlib import Path
 import head_training
 import numpy as np
 
-from emorec_train.cache.windows import StoredWindows
-from emorec_train.presets import PRESETS
+from emorec_train.features.cache.rows import StoredWindows
+from emorec_train.settings.presets import PRESETS
 
 
 def test_windows_come_through_the_cache(tmp_path: Path) -> None:

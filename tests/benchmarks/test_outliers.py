@@ -12,8 +12,8 @@ from full_size import QUICK
 from injection import LOUDER, inject
 
 from emorec_export.graphs import check_graph, write_graph
+from emorec_rt.bundle.manifest import GRAPH_NAMES, GraphName, expected_tensors
 from emorec_rt.engines.ort import OrtEngine
-from emorec_rt.manifest import GRAPH_NAMES, GraphName, expected_tensors
 from random_feeds import random_feeds
 from tiny_model import CONFIG, LABELS, tiny_graphs
 

@@ -39,10 +39,10 @@ def test_round_trip(tmp_path: Path) -> None:
     [
         ('"schema_version": 1', '"schema_version": 2', "schema_version"),
         ('"seed": 3', '"seed": 3, "extra": 1', "extra"),
-        ('"low": -0.1', '"low": 9.0', "is no range"),
+        ('"low": -0.1', '"low": 9.0', "is not a range"),
         ('"low": -0.1', '"low": "no"', "low"),
         ('"source": "media"', '"source": "dreams"', "source"),
-        ("{", "", "is no ranges file"),
+        ("{", "", "is not a ranges file"),
     ],
 )
 def test_strict(old: str, new: str, message: str, tmp_path: Path) -> None:
@@ -57,8 +57,9 @@ def test_strict(old: str, new: str, message: str, tmp_path: Path) -> None:
 def test_missing_and_unwritable(tmp_path: Path) -> None:
     with pytest.raises(CalibrationError, match=r"calibration/collect\.py"):
         load(tmp_path / "absent.json")
+    (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="can't be written"):
-        dump(RANGES, tmp_path / "absent" / "ranges.json")
+        dump(RANGES, tmp_path / "file" / "ranges.json")
 
 
 def test_fresh() -> None:

@@ -11,7 +11,7 @@ import av
 import cv2
 import pytest
 
-from emorec_rt.bundle import DEMO_FOLDER
+from emorec_rt.bundle import DEFAULT_FOLDER
 from pages import ROOT
 
 TALK_SECONDS = 2.0
@@ -38,7 +38,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _pictures_of(folder / VIDEOS[0], folder / "crops" / "talk")
     (folder / "today.txt").write_text("# of today\ntalk.mp4\nrecordings\n", encoding="utf-8")
     for name in ("demo", "mine"):
-        shutil.copytree(DEMO_FOLDER, folder / "engines" / name)
+        shutil.copytree(DEFAULT_FOLDER, folder / "engines" / name)
     _programs(folder / "bin")
     return folder
 

@@ -1,8 +1,8 @@
 """No command in a page can rot unseen: it is run here, or held against its program's own options.
 
-``emorec-rt`` runs for real on a short talk with the demo bundle; ``test_training_commands.py`` runs the calls
-of training. Export and calibration are run by the tests of those parts, and their calls are only read here. A
-block with a mark (``<!-- needs: a gpu -->``) is read too, and not run.
+``emorec-rt`` runs for real on a short talk with the default bundle; ``test_training_commands.py`` runs the
+calls of training. Export and calibration are run by the tests of those parts, and their calls are only read
+here. A block with a mark (``<!-- needs: a gpu -->``) is read too, and not run.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ KNOWN_NEEDS = {
     "a network",
     "a stream",
     "an hour",
+    "hours",
+    "the library",
     "data",
     "jetson",
     "minutes",

@@ -11,23 +11,7 @@ from commands import check, commands
 from pages import ROOT, Block, rows, section
 
 PAGE = ROOT / "CONTRIBUTING.md"
-PACKAGES = (
-    "runtime/emorec_rt",
-    "train",
-    "train/emorec_train",
-    "calibration",
-    "calibration/emorec_calib",
-    "export",
-    "export/emorec_export",
-    "jetson",
-    "jetson/emorec_jetson",
-    "benchmarks",
-    "docs",
-    "examples",
-)
 UNLISTED = {"__init__.py", "__pycache__", "py.typed"}
-CONTENTS_UNLISTED = ("docs/", "examples/")
-"""Folders whose line stands for all of their files."""
 
 _PATH = re.compile(r"[\w.@-]+(?:/[\w.@-]+)*/?")
 
@@ -61,14 +45,13 @@ def test_everything_in_the_tree_is_there() -> None:
         assert (ROOT / path).exists(), f"{path} is in the tree of CONTRIBUTING.md and nowhere else"
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_everything_that_is_there_is_in_the_tree(package: str) -> None:
+@pytest.mark.parametrize("package", ["runtime/emorec_rt", "train/emorec_train"])
+def test_every_room_is_in_the_tree(package: str) -> None:
     listed = {path.rstrip("/") for path in tree()}
     for path in sorted((ROOT / package).iterdir()):
         name = path.relative_to(ROOT).as_posix()
-        if path.name in UNLISTED or path.name.startswith(".") or name.startswith(CONTENTS_UNLISTED):
-            continue
-        assert name in listed, f"add a line about {name} to the tree in CONTRIBUTING.md"
+        if path.name not in UNLISTED and not path.name.startswith("."):
+            assert name in listed, f"add a line about {name} to the tree in CONTRIBUTING.md"
 
 
 def test_folders_at_the_top() -> None:
@@ -100,4 +83,8 @@ def test_every_benchmark_has_a_line_and_a_section() -> None:
 
 def _benchmarks() -> list[Path]:
     found = sorted((ROOT / "benchmarks").glob("*.py"))
-    return [path for path in found if re.search(r"\bsave\(", path.read_text()) and path.name != "machine.py"]
+    return [
+        path
+        for path in found
+        if re.search(r"(?<!\.)\bsave\(", path.read_text()) and path.name != "machine.py"
+    ]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 import pytest
 
-from emorec_rt import manifest
+from emorec_rt.bundle import manifest
 from pages import ROOT, rows, section
 
 PAGE = ROOT / "docs" / "manifest.md"

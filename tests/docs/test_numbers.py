@@ -6,16 +6,16 @@ import re
 
 import pytest
 
-from emorec_rt import grid, schedule
+from emorec_rt.bundle.manifest import Audio, Grid, Preprocessing, Vision, Window
+from emorec_rt.constants import TOKEN_RATE_HZ
 from emorec_rt.faces import tracker
-from emorec_rt.manifest import Audio, Grid, Preprocessing, Vision, Window
 from emorec_rt.media import MediaLimits
-from emorec_rt.signal import TOKEN_RATE_HZ
-from emorec_rt.sources import SourceOptions
-from emorec_train.datasets.splits import SHARES
+from emorec_rt.media.sources import SourceOptions
+from emorec_rt.windows import grid, schedule
+from emorec_train.data.datasets.splits import SHARES
 from emorec_train.model.config import FusionConfig
-from emorec_train.presets import DEMO, REFERENCE
-from emorec_train.settings import FusionSettings
+from emorec_train.settings.fields import FusionSettings
+from emorec_train.settings.presets import PRESETS, REFERENCE
 from pages import ROOT
 
 SPEC = Preprocessing(
@@ -24,6 +24,7 @@ SPEC = Preprocessing(
     vision=Vision(mean=(0, 0, 0), std=(1, 1, 1), embedding_dim=512),
     audio=Audio(embedding_dim=768),
 )
+PEOPLE = PRESETS["people"]
 LIVE = schedule.live_schedule(SPEC)
 FUSION = FusionConfig()
 WORDS = {0.5: "half a second", 4: "four"}
@@ -60,7 +61,7 @@ PHRASES = {
         str(REFERENCE.model.audio.pretrained),
     ),
     "troubleshooting.md": (f"over the limit of {MediaLimits().max_pixels} pixels",),
-    "model-card.md": (f"face crop of {DEMO.model.vision.image_size}x{DEMO.model.vision.image_size}",),
+    "model-card.md": (f"face crop of {PEOPLE.model.vision.image_size}x{PEOPLE.model.vision.image_size}",),
 }
 
 

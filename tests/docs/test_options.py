@@ -15,10 +15,10 @@ PAGE_OF_FOLDER = {
     "calibration": "docs/export.md",
     "jetson": "docs/jetson.md",
 }
-PAGE_OF_COMMAND = {"build": "docs/hardware.md"}
+PAGE_OF_COMMAND = {"build": "docs/hardware.md", "serve": "docs/serve.md"}
 """Commands of ``emorec-rt`` that have another page than docs/run.md."""
 
-ANYWHERE = {"export/make_demo.py"}
+ANYWHERE = {"export/make_default.py"}
 """Programs that only those who work on the project run; ``--help`` and CONTRIBUTING.md do for them."""
 
 

@@ -8,12 +8,12 @@ import click
 import pytest
 
 from commands import emorec_rt, program
-from emorec_rt.doctor import examine
-from emorec_rt.engines import AUTO, BACKENDS
-from emorec_rt.sources.opening import _OPENERS
+from emorec_rt.cli.doctor.checks import examine
+from emorec_rt.engines import AUTO, BACKENDS, describe
+from emorec_rt.media.sources.opening import _OPENERS
 from emorec_rt.writers import FORMATS
-from emorec_train.datasets.opening import KINDS
-from emorec_train.presets import PRESETS
+from emorec_train.data.datasets.registry import KINDS
+from emorec_train.settings.presets import PRESETS
 from pages import ROOT, rows, section
 
 
@@ -37,14 +37,14 @@ def test_backends() -> None:
     shown = {
         finding.name.removeprefix("backend ") for finding in examine() if finding.name.startswith("backend ")
     }
-    assert shown == BACKENDS.keys(), "doctor.py: _backends"
+    assert shown == BACKENDS.keys(), "cli/doctor/checks.py: _backends"
     text = option(emorec_rt().commands["run"], "--backend").help or ""
     assert all(name in text for name in (AUTO, *BACKENDS)), "cli/run.py: --backend"
     page = (ROOT / "docs" / "hardware.md").read_text(encoding="utf-8")
-    listed = [row[0].strip("`") for row in rows(page)]
-    assert set(listed) == BACKENDS.keys(), "docs/hardware.md: the first table"
-    order = [name for name in BACKENDS if BACKENDS[name].automatic]
-    assert [name for name in listed if BACKENDS[name].automatic] == order
+    table = [row for row in rows(page) if row[0].strip("`") in BACKENDS]
+    listed, installs = [row[0].strip("`") for row in table], [row[2].replace("`", "") for row in table]
+    assert listed == list(BACKENDS), "docs/hardware.md: the first table, in the order of BACKENDS"
+    assert all(describe(name).install in text for name, text in zip(BACKENDS, installs, strict=True))
 
 
 @pytest.mark.parametrize("scheme", _OPENERS)

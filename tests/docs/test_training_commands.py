@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from commands import Shown, commands
-from emorec_train.clips import SPLITS
+from emorec_train.data.synthetic import SPLITS
 from layouts import write_affwild2, write_cremad, write_meld, write_ravdess, write_wave
 from pages import ROOT, blocks
 from tiny_commands import call
@@ -74,6 +74,9 @@ def test_calls_run_one_after_the_other(data: Path, tmp_path: Path, monkeypatch: 
         _, program, *arguments = command.words
         given = [word.replace(":/data/", f":{data}/") for word in _without(arguments, "--preset")]
         given = ["1/3" if word == "1/5" else word for word in given]  # of three speakers
+        given = [
+            "3" if before == "--folds" else word for before, word in zip(["", *given], given, strict=False)
+        ]
         if program == "train/evaluate.py":
             trained = Path(given[0]).is_dir()  # runs/demo isn't: it is made with no data
             given = [given[0] if trained else "runs/ravdess", *given[1:], "--workers", "1"]
@@ -82,7 +85,9 @@ def test_calls_run_one_after_the_other(data: Path, tmp_path: Path, monkeypatch: 
         assert call(Path(program).name, *given) == 0, f"{command.place}: {command.line}"
     runs = [command.words for command in calls if command.words[1] == "train/run.py"]
     ablations = sum("--ablate" in words for words in runs)
-    assert len(list(tmp_path.glob("runs/*/checkpoint.json"))) == len(runs) - ablations
+    folds = sum("--folds" in words for words in runs)
+    assert len(list(tmp_path.glob("runs/*/checkpoint.json"))) == len(runs) - ablations - folds
+    assert len(list(tmp_path.glob("runs/*/folds.json"))) == folds
     assert len(list(tmp_path.glob("runs/*/ablation.json"))) == ablations
 
 

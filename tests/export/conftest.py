@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from emorec_export.graphs import write_graph
-from emorec_rt.manifest import GraphName
+from emorec_rt.bundle.manifest import GraphName
 from emorec_train.model.build import Models
 from emorec_train.model.checkpoint import Checkpoint
 from tiny_model import tiny_checkpoint, tiny_graphs, tiny_models

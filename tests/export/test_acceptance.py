@@ -12,25 +12,26 @@ import pytest
 from emorec_calib.observe import ObservingEngine
 from emorec_calib.ranges import GraphRanges
 from emorec_export.graphs import write_graph
-from emorec_export.variants import ORDER, make_variant
+from emorec_export.variants import make_variant
 from emorec_rt.bundle import open_bundle
+from emorec_rt.bundle.manifest import GRAPH_NAMES, Graph, GraphName, Precision, expected_tensors
+from emorec_rt.constants import PRECISIONS
 from emorec_rt.engines.compare import compare
 from emorec_rt.engines.ort import OrtEngine
 from emorec_rt.engines.ov import OpenVinoEngine
-from emorec_rt.manifest import GRAPH_NAMES, Graph, GraphName, Precision, expected_tensors
 from random_feeds import random_feeds
 from tiny_model import CONFIG, LABELS
 
-DEMO = open_bundle()
+DEFAULT = open_bundle()
 SHIPPED = [
     pytest.param(graph, precision, id=f"{graph}-{precision}")
     for graph in GRAPH_NAMES
-    for precision in DEMO.manifest.graphs[graph].variants
+    for precision in DEFAULT.manifest.graphs[graph].variants
 ]
 
 
 def shipped(graph: GraphName, precision: Precision) -> tuple[Path, Graph]:
-    return DEMO.graph_file(graph, precision), DEMO.manifest.graphs[graph]
+    return DEFAULT.graph_file(graph, precision), DEFAULT.manifest.graphs[graph]
 
 
 def inspect(path: Path) -> str:
@@ -54,12 +55,12 @@ def test_shipped_graphs(graph: GraphName, precision: Precision) -> None:
         assert f"{spec.name} [dtype={spec.dtype}" in text
 
 
-@pytest.mark.parametrize("precision", ORDER)
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("graph", GRAPH_NAMES)
 def test_every_variant_of_a_transformer(
     graph: GraphName, precision: Precision, graph_files: dict[GraphName, Path], tmp_path: Path
 ) -> None:
-    """The shipped tower is a ResNet; this one is a ViT, as the reference model's."""
+    """The shipped tower is a plain one; this one is a ViT, as the reference model's."""
     tensors = expected_tensors(CONFIG.preprocessing, len(LABELS))[graph]
     path = graph_files[graph]
     if precision != "fp32":

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from backends import change
 from emorec_export import backends, torch_programs
 from emorec_export.backends import CHOICES, NotPreparedError, precisions, prepare_all, select
-from emorec_rt.bundle import DEMO_FOLDER, open_bundle
-from emorec_rt.engines import BACKENDS
+from emorec_rt.bundle import DEFAULT_FOLDER, open_bundle
+from emorec_rt.bundle.manifest import GRAPH_NAMES
 from emorec_rt.engines.compare import Verification
 from emorec_rt.engines.tensorrt import BuildOptions
 from emorec_rt.errors import BackendUnavailableError
-from emorec_rt.manifest import GRAPH_NAMES
 
 NO_GPU = "backend tensorrt can't reach an NVIDIA GPU: there is none"
 
 
 @pytest.fixture
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("tensorrt", "torch-tensorrt"):
-        monkeypatch.setitem(BACKENDS, name, replace(BACKENDS[name], unavailable=lambda: NO_GPU))
+    for name in ("tensorrt", "tensorrt-rtx", "torch-tensorrt"):
+        change(monkeypatch, name, unavailable=lambda: NO_GPU, cannot_build=None)
 
 
 @pytest.mark.usefixtures("no_gpu")
@@ -39,9 +38,9 @@ def test_a_backend_by_name_must_work() -> None:
 
 @pytest.mark.usefixtures("no_gpu")
 def test_all_takes_what_works_and_ends_in_an_error_about_the_rest(tmp_path: Path) -> None:
-    bundle = open_bundle(shutil.copytree(DEMO_FOLDER, tmp_path / "bundle"))
+    bundle = open_bundle(shutil.copytree(DEFAULT_FOLDER, tmp_path / "bundle"))
     lines: list[str] = []
-    with pytest.raises(NotPreparedError, match=f"bundle is complete, but: {NO_GPU}; {NO_GPU}"):
+    with pytest.raises(NotPreparedError, match=f"bundle is complete, but: {NO_GPU}; {NO_GPU}; {NO_GPU}"):
         prepare_all(SimpleNamespace(), bundle, select(["all"]), lines.append)  # type: ignore[arg-type]
     assert precisions(bundle) == ["fp32", "int8"]
     ready = [line.split() for line in lines if not line.startswith("warning: ")]
@@ -53,7 +52,7 @@ def test_all_takes_what_works_and_ends_in_an_error_about_the_rest(tmp_path: Path
 
 def test_gpu_backends_get_modules_and_options(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in CHOICES:
-        monkeypatch.setitem(BACKENDS, name, replace(BACKENDS[name], unavailable=lambda: None))
+        change(monkeypatch, name, unavailable=lambda: None)
     bundle, options = open_bundle(), BuildOptions(refit=True)
     calls: list[tuple[Any, ...]] = []
 

@@ -12,11 +12,12 @@ import pytest
 
 from emorec_export.chain import MAX_CLIP_SECONDS, beginning, take_in
 from emorec_export.clips import CALIBRATION_SECONDS, RecordedClips, recorded_clips
+from emorec_rt.bundle.manifest import Decoding
 from emorec_rt.errors import UsageError
 from emorec_rt.faces import FaceDetector
 from emorec_rt.media.types import Frame, MediaItem, MissingFrame, Samples
-from emorec_train.clips import clip_seeds
-from emorec_train.dataset_clips import DataRequest
+from emorec_train.data.dataset_clips import DataRequest, open_clips
+from emorec_train.data.synthetic import clip_seeds
 from emorec_train.model.checkpoint import Checkpoint
 from layouts import write_affwild2
 from tiny_model import CONFIG
@@ -46,6 +47,29 @@ def test_a_sample_is_seeded_and_spread(checkpoint: Checkpoint) -> None:
     assert min(places) < 25
     assert max(places) > 75
     assert clips.ids("train", 1000) == seeds
+
+
+def test_clips_that_judge_choose_nothing(checkpoint: Checkpoint) -> None:
+    seeds = [str(seed) for seed in clip_seeds("validation", 8)]
+    clips = recorded_clips(naming(checkpoint, {"train": ["1"], "validation": seeds}))
+    judging = clips.ids("test", 5)
+    assert set(judging) <= set(seeds)  # there is no test split
+    assert set(clips.ids("validation", 6, leave_out=judging)) == set(seeds) - set(judging)
+    assert clips.ids("validation", 6, leave_out=seeds) == []
+
+
+def test_rows_are_the_runtimes(affwild2: Path) -> None:
+    clip = open_clips(DataRequest((f"affwild2:{affwild2}",)), workers=1).open(HELD_OUT)
+    sample = take_in(clip, CONFIG.preprocessing, FaceDetector())
+    times = np.array([0.0, 0.2, 0.4, 0.56])
+    logits = np.zeros((4, 8), np.float32)
+    logits[:, 1], logits[:2, 4] = 1.0, 1.5
+    plain, truth = sample.rows(times, logits, Decoding())
+    assert len(plain) == len(truth) == len(sample.frame_times_seconds)
+    assert truth.tolist() == [k % 8 for k in range(len(truth))]
+    assert plain.tolist() == [4] * 7 + [1] * (len(plain) - 7)  # interpolated at the frames between steps
+    corrected, _ = sample.rows(times, logits, Decoding(logit_bias=(0.0,) * 4 + (-1.0,) + (0.0,) * 3))
+    assert set(corrected.tolist()) == {1}
 
 
 def test_a_split_without_clips_is_refused(checkpoint: Checkpoint) -> None:
@@ -101,7 +125,7 @@ def test_frame_labels_lie_at_the_times_of_all_frames(checkpoint: Checkpoint, aff
     assert any(isinstance(item, MissingFrame) for item in frames)
     assert all(item.pixels.shape == (1, 1, 3) for item in frames if isinstance(item, Frame))
     times = np.array([item.pts_seconds for item in frames])
-    assert sample.labels(times).tolist() == [k % 8 for k in range(len(times))]
+    assert sample.truth_at(times).tolist() == [k % 8 for k in range(len(times))]
 
 
 def _frames(start: float, count: int, period: float) -> list[MediaItem]:

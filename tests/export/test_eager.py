@@ -13,7 +13,7 @@ from transformers import Wav2Vec2Config
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2Attention
 
 from emorec_export.eager import EagerAttention, EagerPool, TokenAttention, plain
-from emorec_rt.signal import chunk_samples
+from emorec_rt.constants import chunk_samples
 from emorec_train.model.build import Models
 
 

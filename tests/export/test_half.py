@@ -15,8 +15,8 @@ from emorec_export.half import LARGEST, to_half, wide_nodes
 from emorec_export.probe import magnitudes
 from emorec_export.recipe import HIGH_PRECISION_OPS
 from emorec_export.variants import make_variant, wanted
+from emorec_rt.bundle.manifest import GRAPH_NAMES, GraphName, Precision, expected_tensors
 from emorec_rt.engines.ort import OrtEngine
-from emorec_rt.manifest import GRAPH_NAMES, GraphName, Precision, expected_tensors
 from random_feeds import random_feeds
 from tiny_model import CONFIG, LABELS
 

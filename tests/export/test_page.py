@@ -11,8 +11,8 @@ import pytest
 from emorec_export.bars import Bar, bars
 from emorec_export.page import page, write_page
 from emorec_export.report import LayerSensitivity, Report, warnings
+from emorec_rt.bundle.manifest import Manifest
 from emorec_rt.errors import OutputError
-from emorec_rt.manifest import Manifest
 from reports import manifest_of, report_of
 
 VOID = {"meta", "br"}
@@ -106,8 +106,9 @@ def test_bars_are_in_proportion() -> None:
 
 
 def test_unwritable(manifest: Manifest, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="can't be written"):
-        write_page(manifest, report_of({"fp32": 1.0}), tmp_path / "absent" / "report.html")
+        write_page(manifest, report_of({"fp32": 1.0}), tmp_path / "file" / "report.html")
 
 
 def test_the_report_survives_json() -> None:

@@ -11,11 +11,12 @@ from emorec_export.report import (
     Reference,
     Report,
     VariantParity,
+    class_lines,
     failures,
     table,
     warnings,
 )
-from emorec_rt.manifest import Precision
+from emorec_rt.bundle.manifest import Precision
 
 
 def _report(precision: Precision, *, error: float = 0.0, bad: int = 0, change: float = 0.0) -> Report:
@@ -33,9 +34,31 @@ def _report(precision: Precision, *, error: float = 0.0, bad: int = 0, change: f
     )
     chain = ChainParity(label_agreement=0.995, accuracy=0.9, macro_f1=0.8 + change, macro_f1_change=change)
     return Report(
-        reference=Reference(clips=2, steps=300, accuracy=0.9, macro_f1=0.8),
+        reference=Reference(clips=2, rows=300, accuracy=0.9, macro_f1=0.8),
         variants={precision: VariantParity(graphs={"vision": graph}, chain=chain)},
     )
+
+
+def test_classes_that_occur_have_a_row_each() -> None:
+    report = _report("int8")
+    known = msgspec.structs.replace(
+        report,
+        reference=msgspec.structs.replace(
+            report.reference, f1={"a": 0.5, "b": 0.9, "c": 0.0}, support={"a": 300, "b": 20, "c": 0}
+        ),
+        variants={
+            "int8": msgspec.structs.replace(
+                report.variants["int8"],
+                chain=msgspec.structs.replace(
+                    report.variants["int8"].chain, f1={"a": 0.25, "b": 0.75, "c": 0.0}
+                ),
+            )
+        },
+    )
+    head, reference, variant = (line.split() for line in class_lines(known))
+    assert head == ["F1", "(rows)", "b", "(20)", "a", "(300)"]
+    assert (reference, variant) == (["PyTorch", "0.9000", "0.5000"], ["int8", "0.7500", "0.2500"])
+    assert class_lines(report) == []
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ from emorec_export.graphs import check_graph, write_graph
 from emorec_export.quantize import candidates
 from emorec_export.recipe import LINEAR_OPS, Recipe
 from emorec_export.smooth import OUTLIER_RATIO, smooth, smoothing_factors
+from emorec_rt.bundle.manifest import GRAPH_NAMES, GraphName, expected_tensors
 from emorec_rt.engines.ort import OrtEngine
-from emorec_rt.manifest import GRAPH_NAMES, GraphName, expected_tensors
 from random_feeds import random_feeds
 from tiny_model import CONFIG, LABELS
 

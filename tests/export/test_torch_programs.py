@@ -16,25 +16,25 @@ from emorec_export.bundle import write_manifest
 from emorec_export.report import Reference, Report
 from emorec_export.torch_programs import accepted, compile_program
 from emorec_rt.bundle import Bundle, open_bundle
-from emorec_rt.engines import torch_tensorrt as backend
+from emorec_rt.bundle.manifest import GRAPH_NAMES, GraphName
 from emorec_rt.engines.compare import compare
 from emorec_rt.engines.ort import OrtEngine
 from emorec_rt.engines.tensorrt.options import BatchRange, BuildOptions
-from emorec_rt.engines.torch_tensorrt import (
+from emorec_rt.errors import BundleError, EngineError, MismatchError, NoGpuError, OutOfMemoryError
+from emorec_torch import tensorrt as backend
+from emorec_torch.tensorrt import (
     Libraries,
     TorchTensorRTEngine,
     check_program,
     open_torch_tensorrt,
 )
-from emorec_rt.errors import BundleError, EngineError, MismatchError, NoGpuError, OutOfMemoryError
-from emorec_rt.manifest import GRAPH_NAMES, GraphName
 from emorec_train.model.build import Models
 from gpu import need
 from tiny_model import CONFIG, LABELS
 from torch_tensorrt_double import libraries
 
 OPTIONS = BuildOptions(
-    batch=BatchRange(1, 2, 4), chunks=BatchRange(1, 2, 4), workspace_bytes=1 << 20, optimization_level=2
+    batch=BatchRange(1, 2, 4), windows=BatchRange(1, 2, 4), workspace_bytes=1 << 20, optimization_level=2
 )
 
 
@@ -75,7 +75,7 @@ def _bundle(graph_files: dict[GraphName, Path], folder: Path) -> Bundle:
     files = {name: folder / path.name for name, path in graph_files.items()}
     for name, path in graph_files.items():
         files[name].write_bytes(path.read_bytes())
-    report = Report(reference=Reference(clips=0, steps=0, accuracy=0.0, macro_f1=0.0), variants={})
+    report = Report(reference=Reference(clips=0, rows=0, accuracy=0.0, macro_f1=0.0), variants={})
     write_manifest(
         folder,
         {"fp32": files},
@@ -119,7 +119,7 @@ def test_a_program_takes_any_batch_and_gives_what_the_graph_gives(
 
 def test_one_at_a_time(models: Models, bundle: Bundle) -> None:
     """What ``--max-batch`` of less than 8 leaves for windows."""
-    found, options = libraries("2.14.0"), BuildOptions(chunks=BatchRange(1, 1, 1))
+    found, options = libraries("2.14.0"), BuildOptions(windows=BatchRange(1, 1, 1))
     path, _ = compile_program("fusion", models.fusion, bundle, options=options, libraries=found, device="cpu")
     graph = bundle.manifest.graphs["fusion"]
     engine = TorchTensorRTEngine(
@@ -175,7 +175,7 @@ def test_what_the_compiler_refuses_is_one_line(models: Models, bundle: Bundle) -
             lambda path: path.with_suffix(".json").write_text(
                 path.with_suffix(".json").read_text().replace("NVIDIA Test", "NVIDIA Other")
             ),
-            "for another machine",
+            "was compiled elsewhere or by another user",
         ),
     ],
     ids=["missing", "no record", "damaged", "another GPU"],
@@ -222,7 +222,7 @@ def test_missing_parts_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert backend.unavailable() == (
         "backend torch-tensorrt needs torch_tensorrt, which is not installed; "
-        "run: pip install torch-tensorrt (its minor version is torch's)"
+        "run: pip install torch-tensorrt, its minor version is torch's"
     )
     monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: SimpleNamespace())  # noqa: ARG005
     monkeypatch.setattr(backend, "no_gpu", lambda: "the driver finds none")

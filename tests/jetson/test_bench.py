@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from emorec_jetson.measure import parse_report
-from emorec_rt.jetson.errors import JetsonError
+from emorec_rt.machine.jetson.errors import JetsonError
 
 from .conftest import Install, lines
 
@@ -220,7 +220,7 @@ def test_without_tegrastats_the_error_names_it(jetson: Jetson, program: Install)
 
 
 def test_report_is_found_behind_other_output() -> None:
-    text = f"note: demo model\n{json.dumps(REPORT, indent=2)}\n"
+    text = f"note: default model\n{json.dumps(REPORT, indent=2)}\n"
     speed = parse_report(text)
     assert (speed.frames, speed.frames_per_second, speed.video_seconds) == (100, 200.0, 2.0)
 

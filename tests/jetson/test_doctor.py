@@ -10,16 +10,17 @@ import msgspec
 import pytest
 
 from emorec_rt.bundle import open_bundle
-from emorec_rt.doctor import Finding
-from emorec_rt.engines import default_precision
+from emorec_rt.bundle.manifest import Manifest
+from emorec_rt.cli.doctor import jetson as findings
+from emorec_rt.cli.doctor.finding import Finding
+from emorec_rt.cli.doctor.jetson import jetson_findings
+from emorec_rt.engines import default_precision, tensorrt
 from emorec_rt.engines.tensorrt import api, opening
 from emorec_rt.engines.tensorrt.cuda import Device
 from emorec_rt.engines.tensorrt.options import BatchRange, BuildOptions
-from emorec_rt.jetson import findings, plan
-from emorec_rt.jetson.findings import jetson_findings
-from emorec_rt.jetson.module import desktop_runs
-from emorec_rt.jetson.plan import REFERENCE, ModelSize, plan_memory, variant_for
-from emorec_rt.manifest import Manifest
+from emorec_rt.machine.jetson import plan
+from emorec_rt.machine.jetson.module import desktop_runs
+from emorec_rt.machine.jetson.plan import REFERENCE, ModelSize, plan_memory, variant_for
 
 from .conftest import Install, write
 
@@ -111,7 +112,7 @@ def test_packages_from_pip_in_jetpacks_place(healthy: Path, monkeypatch: pytest.
 def test_builds_on_a_jetson_keep_to_its_memory_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "desktop_runs", lambda: False)
     assert opening.default_options(ORIN) == BuildOptions(
-        batch=BatchRange(1, 16, 16), chunks=BatchRange(1, 4, 4), workspace_bytes=512 * MIB
+        batch=BatchRange(1, 16, 16), windows=BatchRange(1, 4, 4), workspace_bytes=512 * MIB
     )
     small = dataclasses.replace(ORIN, memory_bytes=2600 * MIB)
     chosen = plan_memory(2600)
@@ -158,7 +159,7 @@ def test_elsewhere_the_bundle_chooses(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(api, "JETSON_RELEASE", tmp_path / "none")
     for backend in ("tensorrt", "onnxruntime"):
         assert default_precision(bundle, backend) == bundle.manifest.precision
-    monkeypatch.setattr(api, "on_jetson", lambda: True)
-    monkeypatch.setattr(plan, "variant_for", lambda _: "int8-fp16")
-    assert default_precision(bundle, "tensorrt") == "int8-fp16"
+    monkeypatch.setattr(tensorrt, "on_jetson", lambda: True)
+    monkeypatch.setattr(plan, "variant_for", lambda _: "int8")
+    assert default_precision(bundle, "tensorrt") == "int8" != bundle.manifest.precision
     assert default_precision(bundle, "onnxruntime") == bundle.manifest.precision

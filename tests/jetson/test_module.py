@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from emorec_jetson.__main__ import describe
 from emorec_jetson.health import check
 from emorec_jetson.throttle import read_throttle
-from emorec_rt.jetson.errors import JetsonError
-from emorec_rt.jetson.module import JETPACKS, Memory, jetpack_of, parse_release, read_module
-from emorec_rt.jetson.plan import BATCHES, WORKSPACES_MIB, plan_memory
+from emorec_rt.machine.jetson.errors import JetsonError
+from emorec_rt.machine.jetson.module import JETPACKS, Memory, jetpack_of, parse_release, read_module
+from emorec_rt.machine.jetson.plan import BATCHES, WORKSPACES_MIB, plan_memory
 
 from .conftest import write
 

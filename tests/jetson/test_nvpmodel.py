@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from emorec_jetson import guard
-from emorec_rt.jetson import nvpmodel
-from emorec_rt.jetson.errors import JetsonError, ToolMissingError
-from emorec_rt.jetson.nvpmodel import PowerMode, RebootNeededError
+from emorec_rt.machine.jetson import nvpmodel
+from emorec_rt.machine.jetson.errors import JetsonError, ToolMissingError
+from emorec_rt.machine.jetson.nvpmodel import PowerMode, RebootNeededError
 
 from .conftest import Install
 

@@ -15,8 +15,8 @@ import pytest
 from check_arm64_wheels import TARGETS, platforms, runtime_requirements, wheel_of
 
 from emorec_jetson.verify import check_intruders, check_tensorrt
-from emorec_rt.jetson.installation import NOT_FROM_PIP
-from emorec_rt.jetson.module import JETPACKS
+from emorec_rt.machine.jetson.installation import NOT_FROM_PIP
+from emorec_rt.machine.jetson.module import JETPACKS
 
 from .conftest import tool
 
@@ -134,7 +134,7 @@ def test_camera_unit_restarts_logs_and_is_confined() -> None:
 
 def test_health_unit_restarts_a_camera_that_hangs() -> None:
     service = dict(parse_unit(JETSON / "emorec-camera-health@.service")["Service"])
-    assert "emorec_jetson.health %i --rows /var/lib/emorec/%i.jsonl" in service["ExecStart"]
+    assert "emorec_jetson.health %i --rows /var/log/emorec/%i.jsonl" in service["ExecStart"]
     assert "try-restart emorec-camera@%i.service" in service["ExecStopPost"]
 
 
@@ -152,9 +152,36 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     assert "Unknown" not in done.stderr
 
 
+def test_nothing_runs_as_root_in_a_folder_of_the_service_user() -> None:
+    """Links that the user has put there would lead root anywhere."""
+    service = parse_unit(JETSON / "emorec-camera@.service")["Service"]
+    as_root = [value for key, value in service if key.startswith("Exec") and value.startswith("+")]
+    written = [dict(service)["StandardOutput"], *as_root]
+    folders = ("StateDirectory", "LogsDirectory", "RuntimeDirectory")  # they belong to the service's user
+    assert all("/var/log/emorec/" in line and "chown" not in line for line in written)
+    assert not [value for key, value in service if key in folders]
+    setup = (JETSON / "setup.sh").read_text(encoding="utf-8")
+    assert '--owner=root --group=emorec --mode=750 "$logs"' in setup
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+@pytest.mark.parametrize("unit", sorted(JETSON.glob("*.service")), ids=lambda path: path.name)
+def test_systemd_rates_the_units_as_safe(unit: Path, tmp_path: Path) -> None:
+    text = unit.read_text(encoding="utf-8")
+    for program in ("emorec-rt", "python"):
+        text = text.replace(f"/opt/emorec/venv/bin/{program}", "/bin/true")
+    copy = tmp_path / unit.name.replace("@.", "@video0.")
+    copy.write_text(text, encoding="utf-8")
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=30", "--no-pager", str(copy)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "offline" in done.stderr:
+        pytest.skip("this systemd rates running units only")
+    assert done.returncode == 0, done.stdout.splitlines()[-1:]
+
+
 def test_rows_are_rotated_where_the_service_writes_them() -> None:
     text = (JETSON / "emorec-camera.logrotate").read_text(encoding="utf-8")
-    assert "/var/lib/emorec/*.jsonl {" in text
+    assert "/var/log/emorec/*.jsonl {" in text
     assert "copytruncate" in text
 
 

@@ -41,7 +41,7 @@ class Machine:
             "EMOREC_PREFIX": str(self.tmp_path / "opt"),
             "EMOREC_UNITS": str(self.units),
             "EMOREC_LOGROTATE": str(self.units),
-            "EMOREC_STATE": str(self.tmp_path / "state"),
+            "EMOREC_LOGS": str(self.tmp_path / "state"),
             **variables,
         }
         command = ["bash", str(ROOT / "jetson" / "setup.sh"), *arguments]

@@ -13,10 +13,11 @@ import msgspec
 import pytest
 from safetensors.torch import load_file
 
-from emorec_train import ablation, recipe, stages
-from emorec_train.changes import change
-from emorec_train.fit import fit_fusion
-from emorec_train.stages import EncoderChoice, choose_encoders
+from emorec_train.settings.changes import change
+from emorec_train.training import ablation, features
+from emorec_train.training import run as training
+from emorec_train.training.encoders import EncoderChoice, choose_encoders
+from emorec_train.training.fit import fit_fusion
 from random_weights import TOWERS, write_audio, write_clip
 from tiny_commands import TRAINED, call
 
@@ -50,7 +51,7 @@ def test_a_stopped_run_goes_on_to_the_same_checkpoint(
     assert capsys.readouterr().err.count("  epoch 2: loss ") == 3  # a line for each, without a terminal
     assert list((tmp_path / "board").glob("events.*"))
 
-    with patch.object(recipe, "fit_fusion", killed_after(2)), pytest.raises(KilledError):
+    with patch.object(training, "fit_fusion", killed_after(2)), pytest.raises(KilledError):
         run(stopped)
     kept = {file.name for file in (tmp_path / "stopped.state").iterdir()}
     assert kept == {"visual.safetensors", "audio.safetensors"}
@@ -76,13 +77,13 @@ def test_a_stopped_run_goes_on_to_the_same_checkpoint(
 def test_encoders_that_have_learnt_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert run(whole, preset="tiny-trained") == 0
-    with patch.object(recipe, "fit_fusion", killed_after(1)), pytest.raises(KilledError):
+    with patch.object(training, "fit_fusion", killed_after(1)), pytest.raises(KilledError):
         run(stopped, preset="tiny-trained")
     assert (tmp_path / "stopped.state" / "encoders.safetensors").is_file()
     capsys.readouterr()
     assert run(stopped, "--seed", "1", "--resume", preset="tiny-trained") == 1
     assert "other settings, data or seed" in capsys.readouterr().err
-    with patch.object(stages, "_train_encoders", side_effect=AssertionError):
+    with patch.object(features, "_train_encoders", side_effect=AssertionError):
         assert run(stopped, "--resume", preset="tiny-trained") == 0
     assert not (tmp_path / "stopped.state").exists()
     for file in ("vision", "audio", "fusion"):

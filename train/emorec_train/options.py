@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,18 +10,18 @@ from typing import TypeVar
 
 import click
 
-from emorec_rt.errors import EmorecError, UsageError
-from emorec_train.changes import change
-from emorec_train.dataset_clips import DataRequest
-from emorec_train.presets import PRESETS, find_preset
-from emorec_train.settings import Preset
-from emorec_train.submission import LENGTH_SLACK_FRAMES
+from emorec_rt.errors import UsageError
+from emorec_train.data.dataset_clips import DataRequest
+from emorec_train.settings.changes import change
+from emorec_train.settings.fields import Preset
+from emorec_train.settings.presets import PRESETS, find_preset
+from emorec_train.submission.format import LENGTH_SLACK_FRAMES
 
 F = TypeVar("F", bound=Callable[..., None])
 
 
 def data_options(function: F) -> F:
-    """``--data``, ``--labels`` and ``--speaker-pattern``; ``data_request`` makes one thing of them."""
+    """``--data``, ``--labels`` and ``--speaker-pattern``, for ``data_request``."""
     for option in (
         click.option(
             "--speaker-pattern", help="folder: regular expression that finds the speaker in a path."
@@ -83,7 +81,7 @@ def _fold(text: str) -> tuple[int, int]:
 
 
 def preset_options(default: str) -> Callable[[F], F]:
-    """``--preset`` and ``--set``; ``chosen_preset`` makes one thing of them."""
+    """``--preset`` and ``--set``, for ``chosen_preset``."""
 
     def decorate(function: F) -> F:
         changes = click.option(
@@ -122,10 +120,13 @@ def encoder_options(function: F) -> F:
         ),
         click.option("--offline", is_flag=True, help="Take weights from this machine alone."),
         click.option(
-            "--audio", default="", metavar="ID|FOLDER", help="wav2vec 2.0, HuBERT or WavLM weights, frozen."
+            "--audio", default="", metavar="ID|FOLDER", help="Weights of wav2vec 2.0 or its kin, frozen."
         ),
         click.option(
-            "--vision", default="", metavar="MODEL:TAG[=FILE]", help="CLIP weights of open_clip, frozen."
+            "--vision",
+            default="",
+            metavar="WEIGHTS",
+            help="Weights of a visual tower, frozen: see docs/train.md.",
         ),
     ):
         function = option(function)
@@ -135,7 +136,7 @@ def encoder_options(function: F) -> F:
 def data_request(
     data: tuple[str, ...], labels: str | None, speaker_pattern: str | None
 ) -> DataRequest | None:
-    """What the options ask for; ``None`` without ``--data``.
+    """Request of the options; ``None`` without ``--data``.
 
     Raises:
         UsageError: Options of data without data.
@@ -151,6 +152,45 @@ def path_option(*names: str, help: str) -> Callable[[F], F]:  # noqa: A002 - cli
     return click.option(*names, type=click.Path(path_type=Path, file_okay=False), help=help)
 
 
+def template_option(function: F) -> F:
+    """``--template``: the file that a submission is compared with."""
+    return click.option(
+        "--template",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        required=True,
+        help="The challenge's template, or a list with a line '<video> <frames>' for each video.",
+    )(function)
+
+
+def workers_option(work: str) -> Callable[[F], F]:
+    """``--workers``: processes beside this one, by default one a core."""
+    return click.option(
+        "--workers", type=click.IntRange(min=1), help=f"Processes that {work}.  [default: one a core]"
+    )
+
+
+def cache_option(function: F) -> F:
+    """``--cache`` of programs that take several checkpoints."""
+    return click.option(
+        "--cache",
+        "caches",
+        multiple=True,
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Keep the features here, see train/cache.py; repeated: one for each checkpoint.",
+    )(function)
+
+
+def device_option(function: F) -> F:
+    """``--device``: where torch computes."""
+    return click.option(
+        "--device",
+        type=click.Choice(["cpu", "cuda"]),
+        default="cpu",
+        show_default=True,
+        help="Where torch computes.",
+    )(function)
+
+
 def slack_option(function: F) -> F:
     """``--slack``, in frames."""
     return click.option(
@@ -161,17 +201,3 @@ def slack_option(function: F) -> F:
         metavar="FRAMES",
         help="By how much a video's frames and the template's may differ.",
     )(function)
-
-
-def exits(function: F) -> F:
-    """Errors of this project end the program with a line: 2 where the call is wrong, 1 for the rest."""
-
-    @functools.wraps(function)
-    def guarded(*args: object, **keywords: object) -> None:
-        try:
-            function(*args, **keywords)
-        except EmorecError as error:
-            click.echo(f"error: {error}", err=True)
-            sys.exit(2 if isinstance(error, UsageError) else 1)
-
-    return guarded  # type: ignore[return-value]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
@@ -10,12 +11,12 @@ from typing import Any, Final, TypeVar
 import click
 
 from emorec_rt.cli.console import FiniteRange
+from emorec_rt.constants import DEFAULT_SIMILAR
+from emorec_rt.machine.nvidia import VISIBLE_GPUS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 MOST_JOBS: Final = 256
-DEFAULT_SIMILAR: Final = 6.0
-"""As in ``frame_encoding``, whose imports are too heavy for ``--help``."""
 
 
 def _processes(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
@@ -24,6 +25,16 @@ def _processes(ctx: click.Context, param: click.Parameter, value: str) -> int | 
         return None
     count: int = click.IntRange(1, MOST_JOBS)(value, param, ctx)
     return count
+
+
+def _choose_gpus(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Leave these GPUs visible, before any library looks for one."""
+    if value is None:
+        return
+    numbers = [part.strip() for part in value.split(",")]
+    if not all(number.isdecimal() for number in numbers) or len(set(numbers)) < len(numbers):
+        raise click.BadParameter("give numbers with commas between them, such as 0,2", ctx, param)
+    os.environ[VISIBLE_GPUS] = ",".join(numbers)
 
 
 _OPTIONS: Final = (
@@ -49,6 +60,14 @@ _OPTIONS: Final = (
         metavar="N",
         help="Processes that share the inputs, and the threads; auto takes one for each two cores. Batches "
         "fill across files within one process alone.",
+    ),
+    click.option(
+        "--gpus",
+        callback=_choose_gpus,
+        expose_value=False,
+        metavar="N,N",
+        help="NVIDIA GPUs to use, by the driver's numbers; processes of --jobs are spread over them.  "
+        "[default: all, or what CUDA_VISIBLE_DEVICES says]",
     ),
     click.option(
         "--vision-fps",

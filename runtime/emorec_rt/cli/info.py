@@ -8,39 +8,39 @@ from typing import Any
 
 import click
 
+from emorec_rt.cli.console import tell
+
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path), required=False)
 def info(bundle: Path | None) -> None:
-    """Show what a BUNDLE holds: labels, window, graphs, hashes checked. Without BUNDLE, the demo bundle."""
+    """Show what a BUNDLE holds: labels, window, graphs, hashes checked. Without BUNDLE, the default one."""
     from emorec_rt.bundle import Bundle, open_bundle
-    from emorec_rt.manifest import GRAPH_NAMES
+    from emorec_rt.bundle.manifest import GRAPH_NAMES
 
     opened: Bundle = open_bundle(bundle)
     manifest = opened.manifest
     spec = manifest.preprocessing
     rate = f"{spec.grid.rate_hz:g} Hz" if spec.grid.rate_hz else "native frames"
-    click.echo(f"{manifest.name}: {opened.folder}")
+    tell(f"{manifest.name}: {opened.folder}")
     if manifest.notice:
-        click.echo(manifest.notice)
-    click.echo(f"labels   {', '.join(manifest.labels)}")
-    click.echo(f"window   {spec.window.steps} steps, stride {spec.window.stride}, grid {rate}")
-    click.echo(
-        f"vision   {spec.vision.crop_size}x{spec.vision.crop_size} crops -> {spec.vision.embedding_dim}"
-    )
-    click.echo(f"audio    {spec.audio.chunk_tokens} tokens a chunk -> {spec.audio.embedding_dim}")
-    click.echo(f"runs     {manifest.precision} unless asked otherwise")
+        tell(manifest.notice)
+    tell(f"labels   {', '.join(manifest.labels)}")
+    tell(f"window   {spec.window.steps} steps, stride {spec.window.stride}, grid {rate}")
+    tell(f"vision   {spec.vision.crop_size}x{spec.vision.crop_size} crops -> {spec.vision.embedding_dim}")
+    tell(f"audio    {spec.audio.chunk_tokens} tokens a chunk -> {spec.audio.embedding_dim}")
+    tell(f"runs     {manifest.precision} unless asked otherwise")
     for graph in GRAPH_NAMES:
         for precision, variant in manifest.graphs[graph].variants.items():
             path = opened.graph_file(graph, precision)  # its hash is checked
             size = f"{variant.size_bytes / 2**20:.2f} MiB"
-            click.echo(f"graph    {graph:7} {precision:9} {size:>11}  {path.name}  hash ok")
+            tell(f"graph    {graph:7} {precision:9} {size:>11}  {path.name}  hash ok")
     for line in parity_lines(manifest.parity):
-        click.echo(line)
+        tell(line)
 
 
 def parity_lines(parity: Mapping[str, Any]) -> list[str]:
-    """What the build measured on whole clips, a line a variant; none where the report has another form."""
+    """Results of the build on whole clips, a line a variant; none where the report has another form."""
     lines = []
     try:
         for precision, variant in parity["variants"].items():

@@ -4,27 +4,78 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from emorec_rt.cli.calling import Call
-from emorec_rt.cli.console import FiniteRange, say, silent
+from emorec_rt.cli.console import FacesType, is_terminal, say, silent
+from emorec_rt.cli.execution import Call, execute
 from emorec_rt.cli.folder_options import folder_options
+from emorec_rt.cli.groups import GroupedCommand, complete_backends
+from emorec_rt.cli.result_options import result_options
 from emorec_rt.cli.source_options import parsed, source_options
-from emorec_rt.leaving import leave
+from emorec_rt.constants import EXIT_FAILED, EXIT_READER_GONE, PRECISIONS
+from emorec_rt.machine.signals import end_on_signal
 
 if TYPE_CHECKING:
-    from emorec_rt.account import Account
+    from emorec_rt.jobs.plan import Job
+    from emorec_rt.jobs.summary import Totals
 
-EXIT_FAILED = 1
-EXIT_READER_GONE = 128 + 13
-"""What a shell reports of a filter whose reader has closed the pipe (SIGPIPE)."""
+FORMAT_NAMES = (
+    "txt",
+    "csv",
+    "jsonl",
+    "parquet",
+    "segments.csv",
+    "json",
+    "lines",
+    "srt",
+    "vtt",
+    "eaf",
+    "TextGrid",
+    "boris.csv",
+    "html",
+    "mp4",
+    "png",
+    "svg",
+)
 
 
-@click.command(hidden=True)
+GROUPS: Final = {
+    "Results": (
+        *("outs", "out_dir", "format_names", "min_segment_seconds", "every_seconds", "embed", "summary"),
+        "quiet",
+    ),
+    "Model": ("bundle", "precision", "backend", "threads", "batch_size"),
+    "Faces": ("face", "faces", "speakers", "face_model"),
+    "Many inputs": ("lists", "resume", "jobs", "gpus"),
+    "Doing less": ("vision_fps", "skip_similar"),
+    "Inputs": (
+        "decoder",
+        "fps",
+        "start_seconds",
+        "end_seconds",
+        "region",
+        "video_track",
+        "audio_track",
+        "max_pixels",
+    ),
+    "Cameras and streams": (
+        *("camera_size", "camera_fps", "rtsp_transport"),
+        *("open_seconds", "read_seconds", "reconnect_seconds"),
+    ),
+}
+"""Headings of ``--help``, and the options below each."""
+
+
+@click.command(
+    hidden=True,
+    cls=GroupedCommand,
+    groups=GROUPS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.argument("inputs", nargs=-1, type=click.Path(path_type=Path), metavar="VIDEO...")
 @click.option(
     "--out",
@@ -43,22 +94,15 @@ EXIT_READER_GONE = 128 + 13
     "--format",
     "format_names",
     multiple=True,
-    type=click.Choice(["txt", "csv", "jsonl", "srt", "vtt", "mp4", "png", "svg"]),
-    help="txt: ABAW rows. csv, jsonl: probabilities, flags and face boxes too. srt, vtt: subtitles. "
-    "mp4: annotated video. png, svg: timeline. With --out-dir it may be given several times.",
-)
-@click.option(
-    "--min-segment",
-    type=FiniteRange(0.0, 3600.0),
-    default=0.5,
-    show_default=True,
-    metavar="SECONDS",
-    help="Shortest subtitle; shorter ones are merged into their neighbours.",
+    type=click.Choice(FORMAT_NAMES),
+    help="txt: ABAW rows. csv, jsonl, parquet: probabilities, flags and face boxes too. segments.csv, json, "
+    "lines: runs of one label. srt, vtt: subtitles. eaf: ELAN. TextGrid: Praat. boris.csv: BORIS. html: a "
+    "page to look through. mp4: annotated video. png, svg: timeline. With --out-dir several may be given.",
 )
 @click.option(
     "--bundle",
     type=click.Path(path_type=Path),
-    help="Folder from export/build_engine.py.  [default: demo model]",
+    help="Folder from export/build_engine.py.  [default: default model]",
 )
 @click.option(
     "--face",
@@ -69,15 +113,30 @@ EXIT_READER_GONE = 128 + 13
 )
 @click.option("--face-model", type=click.Path(path_type=Path), help="Another YuNet ONNX file.")
 @click.option(
+    "--faces",
+    type=FacesType(),
+    default="main",
+    show_default=True,
+    help="main: the main face, a row for each frame; all: everyone, with identities and rows of their own; "
+    "a number: so many at once.",
+)
+@click.option(
+    "--speakers",
+    type=click.Path(path_type=Path),
+    metavar="FILE.rttm",
+    help="Who speaks when, from any diarisation tool; without, the face whose mouth moves has the sound.",
+)
+@click.option(
     "--backend",
     default="auto",
     show_default=True,
-    help="Inference library: tensorrt, onnxruntime-cuda, openvino, onnxruntime; auto takes the fastest that "
-    "works here, and says which. By name only: onnxruntime-tensorrt, torch-tensorrt.",
+    shell_complete=complete_backends,
+    help="Inference library: tensorrt, tensorrt-rtx, onnxruntime-cuda, openvino, onnxruntime; auto takes the "
+    "fastest that works here, and says which. By name only: onnxruntime-tensorrt, torch-tensorrt.",
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16", "int8", "int8-fp16", "fp8"]),
+    type=click.Choice(PRECISIONS),
     help="Variant to run.  [default: the bundle's]",
 )
 @click.option(
@@ -88,6 +147,7 @@ EXIT_READER_GONE = 128 + 13
     type=click.IntRange(1, 1024),
     help="Frames in a batch.  [default: 16 on CPUs, more on GPUs; what a TensorRT plan was tuned for]",
 )
+@result_options
 @folder_options
 @source_options
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
@@ -96,10 +156,14 @@ def run(
     outs: tuple[Path, ...],
     out_dir: Path | None,
     format_names: tuple[str, ...],
-    min_segment: float,
+    min_segment_seconds: float,
+    every_seconds: float | None,
+    embed: bool,
     bundle: Path | None,
     face: str,
     face_model: Path | None,
+    faces: Literal["main", "all"] | int,
+    speakers: Path | None,
     backend: str,
     precision: str | None,
     threads: int | None,
@@ -118,54 +182,76 @@ def run(
     VIDEO is a media file (sound alone works too), a folder of them or of numbered pictures, a quoted pattern
     ('day*/**/*.mp4'), a list of all these (@list.txt, one a line, relative to the list), a camera
     (/dev/video0, csi://0 on a Jetson), a stream (rtsp://, http://, udp://, tcp://, srt://), a GStreamer
-    pipeline (gst:...), or - for standard input. Without --out or --out-dir, JSON lines go to standard output.
-    Exit code: 0 all done, 1 some inputs failed, 2 wrong usage, 141 the reader of standard output has closed
-    it.
+    pipeline (gst:...), or - for standard input. Without --out or --out-dir, JSON lines go to standard
+    output; a terminal gets a line for each run of one label. Exit code: 0 all done, 1 some inputs failed,
+    2 wrong usage, 141 the reader of standard output has closed it.
 
     \b
     emorec-rt talk.mp4 --out preds.txt
     emorec-rt talk.mp4 --out preds.csv --bundle engines/mine
     emorec-rt talk.mp4 -o preds.csv -o talk.srt -o talk.annotated.mp4 -o timeline.png
+    emorec-rt interview.mp4 -o interview.html -o interview.eaf -o interview.segments.csv
     emorec-rt recordings/ --out-dir results --format jsonl --format svg
     emorec-rt @today.txt --out-dir results --resume --jobs 4 --summary results.csv
     """  # noqa: D301 - click reads the \b
-    from emorec_rt.account import check_summary_file
-    from emorec_rt.frame_encoding import Thinning
-    from emorec_rt.inputs import plan
-    from emorec_rt.recognizer import Options
+    from emorec_rt.jobs.plan import plan
+    from emorec_rt.jobs.select import all_lists
+    from emorec_rt.jobs.summary import check_summary_file
+    from emorec_rt.recognizer.options import Options
+    from emorec_rt.writers import OutputOptions
 
     note = silent if quiet else say
+    planned = plan(inputs, outs, out_dir, format_names, lists, note, terminal=is_terminal(sys.stdout))
     if summary is not None:
-        check_summary_file(summary)
-    planned = plan(inputs, outs, out_dir, format_names, lists, note)
+        check_summary_file(summary, planned, all_lists(inputs, lists))
     options = Options(
         backend=backend,
         precision=precision,  # type: ignore[arg-type]  # click.Choice has checked the three literals
         threads=threads,
         batch_size=batch_size,
-        faces=face,  # type: ignore[arg-type]
+        face=face,  # type: ignore[arg-type]
         face_model=face_model,
-        thinning=Thinning(vision_fps, skip_similar),
+        faces=faces,
+        speakers=speakers,
+        vision_fps=vision_fps,
+        skip_similar=skip_similar,
         source=parsed(source),
     )
     call = Call(
-        planned, bundle, options, min_segment, jobs, resume, note, bar=not quiet and sys.stderr.isatty()
+        planned,
+        bundle,
+        options,
+        OutputOptions(min_segment_seconds, every_seconds, embed, people=options.faces != "main"),
+        jobs,
+        resume,
+        quiet,
+        bar=not quiet and is_terminal(sys.stderr) and not _shown(planned),
     )
-    signal.signal(signal.SIGTERM, leave)
-    _close(call.run(), note, summary)
+    signal.signal(signal.SIGTERM, end_on_signal)
+    _close(execute(call), note, summary)
 
 
-def _close(account: Account, note: Callable[[str], None], summary: Path | None) -> None:
-    """Give the account, and the exit code that follows from it."""
-    from emorec_rt.account import write_summary
+def _shown(planned: Sequence[Job]) -> bool:
+    """Say whether results appear on the terminal, where a bar would get into them."""
+    from emorec_rt.writers import STDOUT
+
+    return is_terminal(sys.stdout) and any(o.target == STDOUT for job in planned for o in job.outputs)
+
+
+def _close(totals: Totals, note: Callable[[str], None], summary: Path | None) -> None:
+    """Give the totals, and the exit code that follows from them."""
+    from emorec_rt.jobs.summary import write_summary
 
     if summary is not None:
-        write_summary(account, summary)
-    if not account.reader_gone:
-        if account.inputs > 1 and (table := account.table()):
+        write_summary(totals, summary)
+    if not totals.reader_gone:
+        if totals.inputs > 1 and (table := totals.table()):
             note(table)
-        note(account.summary())
-    if account.failed:
+        for outcome in totals.outcomes if totals.inputs == 1 else ():
+            if outcome.summary is not None:
+                note(f"{outcome.name}: {outcome.summary.line()}")
+        note(totals.summary())
+    if totals.failed:
         raise SystemExit(EXIT_FAILED)
-    if account.reader_gone:
+    if totals.reader_gone:
         raise SystemExit(EXIT_READER_GONE)

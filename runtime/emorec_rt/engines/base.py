@@ -1,41 +1,53 @@
-"""The one protocol behind which every inference library stands."""
+"""The base class of every engine, and the description of every backend."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from operator import attrgetter
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from numpy.typing import NDArray
 
-from emorec_rt.errors import EngineError, OutOfMemoryError
-from emorec_rt.manifest import TensorSpec
+from emorec_rt.bundle.manifest import Graph, Manifest, Precision, TensorSpec
+from emorec_rt.constants import CPU_BATCH
+from emorec_rt.errors import BackendUnavailableError, EngineError
 
 Tensors = Mapping[str, NDArray[Any]]
+
+Progress = Callable[[str, int, int], bool]
+"""Called with the phase of a build, steps done and steps in all; returning False stops the build."""
 
 CPU_LANES: Final = 2
 """Lanes of an engine on the CPU. Measured with two cores alone."""
 
-CPU_BATCH: Final = 16
-"""Frames in a batch on the CPU: measured, larger ones leave its caches and take longer a frame."""
 
-_OUT_OF_MEMORY: Final = (
-    "out of memory",
-    "outofmemory",
-    "memoryallocation",
-    "insufficient memory",
-    "failed to allocate memory",
-    "alloc_failed",
-    "std::bad_alloc",
-)
-"""Signs of a full memory in what CUDA, TensorRT, cuBLAS, ONNX Runtime, OpenVINO and PyTorch say."""
+class Engine(ABC):
+    """A loaded graph that maps named arrays to named arrays; the batch is the first dimension of each.
 
-
-class Engine(Protocol):
-    """A loaded graph that maps named arrays to named arrays; the batch is the first dimension of each."""
+    Attributes:
+        inputs: Tensors that go in.
+        outputs: Tensors that come out.
+        lanes: Batches that it runs at once, from threads of the caller. On a CPU, two batches on half of the
+            cores each are done sooner than one after the other on all of them: no thread waits for the
+            slowest one of a layer, nor for one whose core is decoding.
+        ahead: Batches more that it takes in than it runs: a library with a queue of its own then goes from
+            one batch to the next without waiting for Python.
+        best_batch: Items to give it at once where nobody asks for a number.
+        takes_device_arrays: Inputs may be ``DeviceBatch``: they are copied within the GPU.
+    """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    lanes: int = 1
+    ahead: int = 0
+    best_batch: int = CPU_BATCH
+    takes_device_arrays: bool = False
 
+    @abstractmethod
     def run(self, feeds: Tensors) -> dict[str, NDArray[Any]]:
         """Run one batch.
 
@@ -48,32 +60,73 @@ class Engine(Protocol):
         Raises:
             EngineError: A wrong tensor, or the library failed.
         """
+
+
+class Open(Protocol):
+    """Load a graph of a bundle with one library."""
+
+    def __call__(
+        self, path: Path, graph: Graph, *, threads: int | None = None, progress: Progress | None = None
+    ) -> Engine:
+        """Load a graph.
+
+        Args:
+            path: The ONNX file, from ``Bundle.graph_file``.
+            graph: The manifest's entry.
+            threads: CPU threads of the library; ``None`` takes one for each core.
+            progress: Called with each step where a plan is built first.
+
+        Raises:
+            BackendUnavailableError: The library is not installed, or has no GPU.
+            BundleError: The graph's inputs or outputs are not the manifest's.
+            EngineError: The library can't load the graph.
+        """
         ...
 
 
-def lanes_of(engine: Engine) -> int:
-    """How many batches it runs at once, from threads of the caller: its ``lanes``, one without.
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A library that runs graphs, as its module describes it.
 
-    On a CPU, two batches on half of the cores each are done sooner than one after the other on all of them:
-    no thread waits for the slowest one of a layer, nor for one whose core is decoding.
+    Attributes:
+        open: Loads a graph.
+        unavailable: Tells why it can't run on this machine, in one line; ``None`` when it can. Quick where it
+            can't: nothing large is loaded before the driver has been asked for a GPU.
+        install: Command that adds it.
+        package: Distribution whose release ``doctor`` shows; empty where that says nothing.
+        automatic: Whether ``auto`` may choose it.
+        precision: Chooses the variant of a bundle that it runs where nobody asks for one.
+        build: Builds a plan ahead; ``None`` for a library that takes the ONNX file as it is.
+        cannot_build: Tells why it can't build on this machine, which may need less than running; ``None``: as
+            ``unavailable``.
     """
-    lanes: int = getattr(engine, "lanes", 1)
-    return lanes
+
+    open: Open
+    unavailable: Callable[[], str | None]
+    install: str
+    package: str = ""
+    automatic: bool = True
+    precision: Callable[[Manifest], Precision] = attrgetter("precision")
+    build: Callable[..., Path] | None = None
+    cannot_build: Callable[[], str | None] | None = None
+
+    def unbuildable(self) -> str | None:
+        """Why nothing can be prepared with it here, in one line; ``None`` when something can."""
+        return (self.cannot_build or self.unavailable)()
 
 
-def ahead_of(engine: Engine) -> int:
-    """How many batches more it takes in than it runs: its ``ahead``, none without.
-
-    A library with a queue of its own then goes from one batch to the next without waiting for Python.
-    """
-    ahead: int = getattr(engine, "ahead", 0)
-    return ahead
+def first_variant(manifest: Manifest, wanted: Iterable[Precision]) -> Precision:
+    """The first of these variants that all graphs have; without one, the bundle's own choice."""
+    graphs = manifest.graphs.values()
+    there = (name for name in wanted if all(name in graph.variants for graph in graphs))
+    return next(there, manifest.precision)
 
 
-def best_batch_of(engine: Engine) -> int:
-    """How many frames to give it at once where nobody asks for a number: its ``best_batch``."""
-    batch: int = getattr(engine, "best_batch", CPU_BATCH)
-    return batch
+def not_installed(module: str, backend: str, install: str) -> str | None:
+    """Why a backend can't run where its module is missing, in one line; ``None`` when it is there."""
+    if not is_installed(module):
+        return str(BackendUnavailableError(backend, module, install))
+    return None
 
 
 def cpu_lanes(threads: int) -> int:
@@ -101,6 +154,21 @@ def check_feeds(inputs: tuple[TensorSpec, ...], feeds: Tensors) -> None:
             )
 
 
+def check_results(outputs: tuple[TensorSpec, ...], results: Tensors, batch: int) -> None:
+    """Refuse what a graph gives against its own declaration: buffers and rows are cut by it.
+
+    Raises:
+        EngineError: An output has another dtype or shape.
+    """
+    for spec in outputs:
+        expected, found = (batch, *spec.shape[1:]), results[spec.name]
+        if found.shape != expected or found.dtype.name != spec.dtype:
+            raise EngineError(
+                f"output {spec.name}: expected {spec.dtype}{list(expected)}, the graph gives "
+                f"{found.dtype.name}{list(found.shape)}; it is not what its manifest declares"
+            )
+
+
 def common_batch(feeds: Tensors) -> int:
     """The batch that all inputs share.
 
@@ -113,15 +181,9 @@ def common_batch(feeds: Tensors) -> int:
     return next(iter(sizes.values()))
 
 
-def engine_error(what: str, detail: str, advice: str) -> EngineError:
-    """The error for a library's complaint; a full memory gets its own class.
-
-    Args:
-        what: What was being done, to what.
-        detail: What the library said; may be empty.
-        advice: What to do about it; empty when there is nothing to say.
-    """
-    if any(sign in detail.lower() for sign in _OUT_OF_MEMORY):
-        return OutOfMemoryError(f"{what}: the memory is full ({detail}); take a smaller batch")
-    text = f"{what}: {detail or 'the library gave no reason'}"
-    return EngineError(f"{text}; {advice}" if advice else text)
+def is_installed(module: str) -> bool:
+    """Whether Python finds a module; one that is loaded without a spec counts."""
+    try:
+        return find_spec(module) is not None
+    except ValueError:
+        return True

@@ -14,9 +14,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from emorec_rt.bundle.manifest import Precision, TensorSpec
 from emorec_rt.engines.base import Engine, Tensors
 from emorec_rt.errors import MismatchError
-from emorec_rt.manifest import Precision, TensorSpec
 
 SEED: Final = 20_240
 RUNS: Final = 3
@@ -27,7 +27,7 @@ LATENCY_RUNS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How far an engine may be from its graph in ONNX Runtime.
+    """Tolerance of an engine against its graph in ONNX Runtime.
 
     Attributes:
         cosine: Least cosine of one item's output with the reference.
@@ -52,7 +52,7 @@ compute something else."""
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What the comparison found.
+    """Result of the comparison.
 
     Attributes:
         cosine: Least cosine over items, outputs, batch sizes and runs.

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emorec_rt.cores import usable_cores
-from emorec_rt.engines.base import Tensors, check_feeds, cpu_lanes, engine_error
-from emorec_rt.errors import BackendUnavailableError, BundleError
-from emorec_rt.manifest import TensorSpec
+from emorec_rt.bundle.manifest import Graph, TensorSpec
+from emorec_rt.engines.base import (
+    Backend,
+    Engine,
+    Progress,
+    Tensors,
+    check_feeds,
+    check_results,
+    common_batch,
+    cpu_lanes,
+    not_installed,
+)
+from emorec_rt.errors import BackendUnavailableError, BundleError, engine_error
+from emorec_rt.machine.cores import usable_cores
+from emorec_rt.machine.memory import require_address_space
+
+INSTALL: Final = "pip install 'emorec[cpu]'"
+ADDRESS_SPACE_MB: Final = 1000
+"""950 MB were too few, on two cores with the default bundle."""
 
 _FATAL_ONLY: Final = 4
 """Severity of what ONNX Runtime may write to stderr itself; its errors arrive as exceptions anyway."""
@@ -25,7 +41,7 @@ CPU: Final[Provider] = ("CPUExecutionProvider", {})
 _DTYPES: Final = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
 
-class OrtEngine:
+class OrtEngine(Engine):
     """One graph in an ONNX Runtime session.
 
     Args:
@@ -67,7 +83,9 @@ class OrtEngine:
             results = self._session.run(self._output_names, dict(feeds))
         except self._errors as error:
             raise engine_error(f"{self._path}: onnxruntime failed", str(error), "") from error
-        return dict(zip(self._output_names, map(np.asarray, results), strict=True))
+        named = dict(zip(self._output_names, map(np.asarray, results), strict=True))
+        check_results(self.outputs, named, common_batch(feeds))
+        return named
 
 
 def open_session(
@@ -133,7 +151,7 @@ def import_onnxruntime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise BackendUnavailableError("onnxruntime", "onnxruntime", "pip install 'emorec[cpu]'") from error
+        raise BackendUnavailableError("onnxruntime", "onnxruntime", INSTALL) from error
     onnxruntime.set_default_logger_severity(_FATAL_ONLY)
     onnxruntime.disable_telemetry_events()
     return onnxruntime
@@ -169,3 +187,23 @@ def _shape(dimensions: list[int | str | None]) -> tuple[int, ...]:
 
 def _show(name: str, dtype: str, shape: tuple[int, ...]) -> str:
     return f"{name} {dtype}{list(shape)}"
+
+
+def open_onnxruntime(
+    path: Path,
+    graph: Graph,
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,  # noqa: ARG001 - nothing is built
+) -> OrtEngine:
+    """Run a graph of a bundle on the CPU; see ``Open``."""
+    require_address_space("onnxruntime", ADDRESS_SPACE_MB)
+    return OrtEngine(path, graph.inputs, graph.outputs, threads=threads)
+
+
+BACKEND: Final = Backend(
+    open=open_onnxruntime,
+    unavailable=partial(not_installed, "onnxruntime", "onnxruntime", INSTALL),
+    install=INSTALL,
+    package="onnxruntime",
+)

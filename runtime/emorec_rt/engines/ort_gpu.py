@@ -16,32 +16,27 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emorec_rt.engines.base import Tensors, check_feeds, common_batch, engine_error
+from emorec_rt.bundle.manifest import TensorSpec
+from emorec_rt.constants import GPU_BATCH
+from emorec_rt.engines.base import Engine, Tensors, check_feeds, common_batch
 from emorec_rt.engines.ort import error_classes, import_onnxruntime, open_session
-from emorec_rt.engines.ort_providers import INSTALL, Accelerator, cuda, require, tensorrt
-from emorec_rt.engines.tensorrt.opening import Source
-from emorec_rt.engines.tensorrt.options import DEFAULTS
-from emorec_rt.engines.tensorrt.plans import FOLDER, PlanFile, first_writable, user_cache
-from emorec_rt.errors import BackendUnavailableError, EngineError
-from emorec_rt.manifest import Graph, TensorSpec
+from emorec_rt.engines.ort_providers import INSTALL, Accelerator
+from emorec_rt.errors import BackendUnavailableError, EngineError, engine_error
 
 KEPT_BINDINGS: Final = 4
 """Batch sizes that keep their buffers on the GPU; captured ones always do, a graph freezes addresses."""
 
-GPU_BATCH: Final = 64
-"""Frames in a batch: keeps a large GPU busier than 16 do. A guess: it has not been measured."""
-
 _logger = logging.getLogger(__name__)
 
 
-class OrtGpuEngine:
+class OrtGpuEngine(Engine):
     """One graph in an ONNX Runtime session on a GPU. Safe to call from several threads; they take turns.
 
     Args:
         path: The ONNX file.
         inputs: What the manifest says goes in.
         outputs: What the manifest says comes out.
-        accelerator: From ``cuda`` or ``tensorrt``.
+        accelerator: The provider; ``cuda`` and ``tensorrt`` of ``ort_providers`` make one.
         threads: Threads for nodes that stay on the CPU.
 
     Raises:
@@ -49,6 +44,8 @@ class OrtGpuEngine:
         EngineError: The file can't be loaded.
         BundleError: The graph's inputs or outputs are not the manifest's.
     """
+
+    best_batch = GPU_BATCH
 
     def __init__(
         self,
@@ -61,7 +58,6 @@ class OrtGpuEngine:
     ) -> None:
         self.inputs = inputs
         self.outputs = outputs
-        self.best_batch = GPU_BATCH
         self._path = path
         self._errors = error_classes()
         self._session, self._accelerator = self._open(accelerator, threads)
@@ -167,34 +163,3 @@ class _Binding:
         options = import_onnxruntime().RunOptions()
         options.add_run_config_entry("gpu_graph_id", str(graph_id))
         return options
-
-
-def open_cuda(path: Path, graph: Graph, threads: int | None = None) -> OrtGpuEngine:
-    """Run a graph of a bundle in the CUDA provider, with CUDA graphs where it can be captured.
-
-    Raises:
-        As for ``OrtGpuEngine``.
-    """
-    require("onnxruntime-cuda")
-    return OrtGpuEngine(path, graph.inputs, graph.outputs, cuda(), threads=threads)
-
-
-def open_tensorrt_provider(path: Path, graph: Graph, threads: int | None = None) -> OrtGpuEngine:
-    """Run a graph of a bundle in the TensorRT provider; the first time it builds for minutes.
-
-    Its engines are kept beside the bundle, or in the user's cache where that can't be written to. Nothing
-    compares them with the graph as they are built: ``emorec-rt build --backend onnxruntime-tensorrt`` does.
-
-    Raises:
-        As for ``OrtGpuEngine``; OutputError: No folder takes files.
-    """
-    require("onnxruntime-tensorrt")
-    source = Source.of(path, graph)
-    # The provider names its engines after the graph's structure alone, so weights and release are told apart
-    # by the folder.
-    sha256 = graph.variants[source.variant].sha256
-    folder = Path(FOLDER) / f"onnxruntime{import_onnxruntime().__version__}-tensorrt" / sha256[:16]
-    roots = (path.parent, user_cache())
-    cache = first_writable(tuple(PlanFile(root / folder / path.stem) for root in roots))
-    accelerator = tensorrt(graph.inputs, source.variant, DEFAULTS.batch_for(graph), cache.path.parent)
-    return OrtGpuEngine(path, graph.inputs, graph.outputs, accelerator, threads=threads)

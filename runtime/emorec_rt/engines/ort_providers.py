@@ -7,24 +7,24 @@ import importlib
 import io
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Final
 
-from emorec_rt.engines.nvidia import no_gpu
+from emorec_rt.bundle.manifest import Precision, TensorSpec
+from emorec_rt.constants import CUDA_GRAPHS
 from emorec_rt.engines.ort import CPU, Provider, error_classes, import_onnxruntime
 from emorec_rt.engines.tensorrt.options import BatchRange
 from emorec_rt.errors import BackendUnavailableError, NoGpuError
-from emorec_rt.manifest import Precision, TensorSpec
+from emorec_rt.machine.nvidia import no_gpu
 
 CUDA_PROVIDER: Final = "CUDAExecutionProvider"
 TENSORRT_PROVIDER: Final = "TensorrtExecutionProvider"
 PROVIDERS: Final = {"onnxruntime-cuda": CUDA_PROVIDER, "onnxruntime-tensorrt": TENSORRT_PROVIDER}
 """By backend."""
 
-CUDA_GRAPHS: Final = 2
-"""Batch sizes that are captured as CUDA graphs: the full batch, and the one that a stream settles on."""
-
 INSTALL: Final = "pip uninstall -y onnxruntime && pip install 'emorec[cuda]'"
+OVER_EACH_OTHER: Final = "onnxruntime and onnxruntime-gpu are installed over each other"
 _PROBE: Final = bytes.fromhex(
     "08083a350a0e0a01780a017812017922034164641201675a0f0a0178120a0a08080112040a020801620f0a0179120a0a0808011204"
     "0a02080142040a001011"
@@ -34,7 +34,7 @@ _PROBE: Final = bytes.fromhex(
 
 @dataclass(frozen=True, slots=True)
 class Accelerator:
-    """Which provider runs the nodes, and where its tensors live.
+    """Provider that runs the nodes, and the home of its tensors.
 
     Attributes:
         provider: The first choice.
@@ -118,6 +118,19 @@ def _profiles(inputs: tuple[TensorSpec, ...], batch: BatchRange) -> list[str]:
     ]
 
 
+def installed_over_each_other() -> bool:
+    """Whether both packages that install the module ``onnxruntime`` are there: the last one's files count."""
+    return all(map(_is_installed, ("onnxruntime", "onnxruntime-gpu")))
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        distribution(package)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
 def unavailable(backend: str) -> str | None:
     """Why a backend can't run here, in one line; ``None`` when it can. Nothing is loaded without a GPU."""
     try:
@@ -139,7 +152,8 @@ def require(backend: str) -> None:
     ort = import_onnxruntime()
     provider = PROVIDERS[backend]
     if provider not in ort.get_available_providers():
-        raise BackendUnavailableError(backend, f"an onnxruntime with {provider}", INSTALL)
+        why = f" ({OVER_EACH_OTHER})" if installed_over_each_other() else ""
+        raise BackendUnavailableError(backend, f"an onnxruntime with {provider}{why}", INSTALL)
     _preload(ort, provider)
     try:
         session = ort.InferenceSession(_PROBE, providers=[provider, CPU[0]], enable_fallback=0)

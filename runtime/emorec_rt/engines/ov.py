@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final
@@ -10,10 +12,26 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emorec_rt.cores import usable_cores
-from emorec_rt.engines.base import Tensors, check_feeds, cpu_lanes, engine_error
-from emorec_rt.errors import BackendUnavailableError, BundleError, EngineError
-from emorec_rt.manifest import TensorSpec
+from emorec_rt.bundle.manifest import Graph, TensorSpec
+from emorec_rt.engines.base import (
+    Backend,
+    Engine,
+    Progress,
+    Tensors,
+    check_feeds,
+    check_results,
+    common_batch,
+    cpu_lanes,
+    not_installed,
+)
+from emorec_rt.errors import BackendUnavailableError, BundleError, EngineError, engine_error
+from emorec_rt.machine.cores import usable_cores
+from emorec_rt.machine.memory import require_address_space
+
+INSTALL: Final = "pip install 'emorec[openvino]'"
+TELEMETRY: Final = "openvino_telemetry"
+ADDRESS_SPACE_MB: Final = 2000
+"""1,900 MB were too few now and then, on two cores with the default bundle."""
 
 OV_DTYPES = {"u8": "uint8", "f32": "float32"}
 
@@ -30,7 +48,7 @@ _ONE_AT_A_TIME: Final = threading.Lock()
 time at once, the binding hangs: it fills a table with the interpreter's lock released, the table's held."""
 
 
-class OpenVinoEngine:
+class OpenVinoEngine(Engine):
     """A graph in OpenVINO on the CPU.
 
     Args:
@@ -72,7 +90,7 @@ class OpenVinoEngine:
             self._idle.put(request)
 
     def run(self, feeds: Tensors) -> dict[str, NDArray[Any]]:
-        """Run one batch; see the protocol."""
+        """Run one batch; see ``Engine.run``."""
         check_feeds(self.inputs, feeds)
         request = self._idle.get()
         try:
@@ -81,7 +99,9 @@ class OpenVinoEngine:
                 request.start_async(dict(feeds), share_inputs=True)
             request.wait()
             with _ONE_AT_A_TIME:
-                return {spec.name: np.array(request.get_tensor(spec.name).data) for spec in self.outputs}
+                results = {spec.name: np.array(request.get_tensor(spec.name).data) for spec in self.outputs}
+            check_results(self.outputs, results, common_batch(feeds))
+            return results
         except RuntimeError as error:
             raise engine_error("OpenVINO failed", str(error), "") from error
         finally:
@@ -98,11 +118,27 @@ class OpenVinoEngine:
                 request.start_async(zeros)
 
 
-def _compile(path: Path, threads: int, lanes: int, *, rounds: bool) -> Any:
+def _import_openvino() -> Any:
+    """The module, without its telemetry, which would send an event when it is imported.
+
+    Raises:
+        BackendUnavailableError: It is not installed.
+    """
+    telemetry = sys.modules.get(TELEMETRY)
+    sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # as if it were not installed
     try:
         import openvino
     except ImportError as error:
-        raise BackendUnavailableError("openvino", "openvino", "pip install 'emorec[openvino]'") from error
+        raise BackendUnavailableError("openvino", "openvino", INSTALL) from error
+    finally:
+        del sys.modules[TELEMETRY]
+        if telemetry is not None:
+            sys.modules[TELEMETRY] = telemetry
+    return openvino
+
+
+def _compile(path: Path, threads: int, lanes: int, *, rounds: bool) -> Any:
+    openvino = _import_openvino()
     config = {"NUM_STREAMS": lanes, "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
     try:
         core = openvino.Core()
@@ -134,3 +170,23 @@ def _type(port: Any) -> str:
 
 def _shape(port: Any) -> tuple[int, ...]:
     return tuple(-1 if size.is_dynamic else size.get_length() for size in port.get_partial_shape())
+
+
+def open_openvino(
+    path: Path,
+    graph: Graph,
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,  # noqa: ARG001 - nothing is built
+) -> OpenVinoEngine:
+    """Run a graph of a bundle on the CPU; see ``Open``."""
+    require_address_space("OpenVINO", ADDRESS_SPACE_MB)
+    return OpenVinoEngine(path, graph.inputs, graph.outputs, threads=threads)
+
+
+BACKEND: Final = Backend(
+    open=open_openvino,
+    unavailable=partial(not_installed, "openvino", "openvino", INSTALL),
+    install=INSTALL,
+    package="openvino",
+)

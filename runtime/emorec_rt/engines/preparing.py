@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from emorec_rt.bundle import Bundle
-from emorec_rt.engines import BACKENDS
-from emorec_rt.engines.base import Engine
+from emorec_rt.bundle.manifest import GRAPH_NAMES, Graph, GraphName, Precision
+from emorec_rt.engines import describe
+from emorec_rt.engines.base import Progress
 from emorec_rt.engines.compare import compare, latency_ms
+from emorec_rt.engines.tensorrt.layers import Inspection
 from emorec_rt.engines.tensorrt.options import DEFAULTS, BuildOptions
-from emorec_rt.engines.tensorrt.progress import Progress
-from emorec_rt.manifest import GRAPH_NAMES, GraphName, Precision
 
-TENSORRT = "tensorrt"
 RIVALS: Final[dict[Precision, tuple[Precision, ...]]] = {
     "int8": ("fp32", "fp16"),
     "int8-fp16": ("fp16",),
@@ -35,6 +35,8 @@ class Prepared:
         cosine: Least cosine with the reference in ONNX Runtime; ``None`` where nobody has compared.
         latency_ms: Median time of a batch here, for a plan when it was built; ``None`` where not measured.
         latency_batch: That batch.
+        inspection: What became of a plan's layers; ``None`` where that is not known.
+        built_for: GPU or targets and release of a plan, as its folder is named.
     """
 
     graph: GraphName
@@ -43,6 +45,8 @@ class Prepared:
     cosine: float | None
     latency_ms: float | None = None
     latency_batch: int = 0
+    inspection: Inspection | None = None
+    built_for: str = ""
 
 
 def prepare(
@@ -52,6 +56,8 @@ def prepare(
     *,
     options: BuildOptions | None = None,
     rebuild: bool = False,
+    beside: bool = True,
+    trust: bool = False,
     progress: Progress | None = None,
 ) -> Iterator[Prepared]:
     """Build what a backend has to build, and compare it with ONNX Runtime; one graph after the other.
@@ -66,6 +72,8 @@ def prepare(
         precisions: Which variants.
         options: How to build; ``None`` keeps a plan that fits, however it was built.
         rebuild: Build even if a plan fits.
+        beside: Keep plans beside the bundle; else in the user's cache alone.
+        trust: Take over plans beside the bundle that somebody else has built.
         progress: Told a build's steps; returning False stops it.
 
     Raises:
@@ -76,29 +84,33 @@ def prepare(
     """
     for precision in precisions:
         for graph in GRAPH_NAMES:
-            if backend == TENSORRT:
-                yield _plan(bundle, graph, precision, options, rebuild=rebuild, progress=progress)
+            if build := describe(backend).build:
+                ready = partial(
+                    build, options=options, rebuild=rebuild, beside=beside, trust=trust, progress=progress
+                )
+                yield _planned(bundle, graph, precision, ready)
             else:
                 yield _verified(bundle, graph, precision, backend)
 
 
-def _plan(
-    bundle: Bundle,
-    graph: GraphName,
-    precision: Precision,
-    options: BuildOptions | None,
-    *,
-    rebuild: bool,
-    progress: Progress | None,
+def _planned(
+    bundle: Bundle, graph: GraphName, precision: Precision, build: Callable[[Path, Graph], Path]
 ) -> Prepared:
-    from emorec_rt.engines.tensorrt import ensure_plan
     from emorec_rt.engines.tensorrt.plans import PlanFile
 
     path, entry = bundle.graph_file(graph, precision), bundle.manifest.graphs[graph]
-    plan = ensure_plan(path, entry, options=options, rebuild=rebuild, progress=progress)
-    found = PlanFile(plan).record().verification
+    plan = PlanFile(build(path, entry))
+    record = plan.record()
+    found = record.verification
     return Prepared(
-        graph, precision, plan, found.get("cosine"), found.get("latency_ms"), found.get("latency_batch", 0)
+        graph,
+        precision,
+        plan.path,
+        found.get("cosine"),
+        found.get("latency_ms"),
+        found.get("latency_batch", 0),
+        record.inspection,
+        plan.path.parent.name,
     )
 
 
@@ -106,7 +118,7 @@ def _verified(bundle: Bundle, graph: GraphName, precision: Precision, backend: s
     from emorec_rt.engines.ort import OrtEngine
 
     path, entry = bundle.graph_file(graph, precision), bundle.manifest.graphs[graph]
-    engine: Engine = BACKENDS[backend].open(path, entry, None)
+    engine = describe(backend).open(path, entry)
     reference = OrtEngine(path, entry.inputs, entry.outputs)
     found = compare(f"{path.name} in {backend}", engine, reference, precision)
     batch = DEFAULTS.batch_for(entry).best
@@ -114,7 +126,7 @@ def _verified(bundle: Bundle, graph: GraphName, precision: Precision, backend: s
 
 
 def no_faster(made: Iterable[Prepared], backend: str) -> Iterator[str]:
-    """Where 8 bits have not paid on this machine, one line each.
+    """Warnings: 8 bits that have not paid on this machine, one line each.
 
     Args:
         made: Graphs of one run of ``prepare``, in several variants.

@@ -1,4 +1,4 @@
-"""Where a face is."""
+"""Boxes around faces."""
 
 from __future__ import annotations
 

@@ -10,16 +10,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from emorec_rt.bundle.manifest import Interpolation
+from emorec_rt.constants import CROP_SIZE
 from emorec_rt.errors import FaceNotFoundError
 from emorec_rt.faces.box import Box
 from emorec_rt.faces.detector import FaceDetector
+from emorec_rt.faces.mouth import MouthMotion
+from emorec_rt.faces.persons import PersonTracker, Tracked
 from emorec_rt.faces.scaling import shrunk
 from emorec_rt.faces.tracker import FaceTracker
-from emorec_rt.manifest import Interpolation
 from emorec_rt.media.types import Frame
-from emorec_rt.signal import CROP_SIZE
 
 FaceMode = Literal["auto", "require", "off"]
+Faces = Literal["main", "all"] | int
+"""Whom to follow: the main face, everyone, or so many at once."""
 
 ENLARGING: Final[dict[Interpolation, int]] = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 
@@ -29,18 +33,22 @@ DEFAULT_MARGIN: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """What the vision encoder gets of one frame.
+    """Part of a frame that the vision encoder gets.
 
     Attributes:
         pixels: uint8 ``[size, size, 3]``, RGB; ``None`` where there is no face. A ``DeviceArray`` stands for
             it where the crop was made on a GPU: NumPy takes that as an array, too.
         box: The face without its margin, in pixels of the frame; ``None`` without a face, or with faces off.
         score: The detector's confidence, 0 where nothing was detected.
+        person: Identity, from 1, where everybody is followed; else 0.
+        mouth: Movement of the mouth since the last crop, where everybody is followed; see ``MouthMotion``.
     """
 
     pixels: NDArray[np.uint8] | None
     box: Box | None
     score: float
+    person: int = 0
+    mouth: float = 0.0
 
     @property
     def found(self) -> bool:
@@ -50,7 +58,7 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What to cut out of a frame.
+    """Square to cut out of a frame.
 
     Attributes:
         square: In pixels of the frame; it may reach over its edge.
@@ -105,7 +113,7 @@ class FaceCropper:
         return Crop(pixels, place.box, place.score)
 
     def locate(self, frame: Frame) -> Place | None:
-        """What to cut out of one frame, ``None`` where there is no face; each frame once, in their order."""
+        """Find the square to cut out, ``None`` without a face; call it once a frame, in their order."""
         if self._tracker is None:
             return Place(middle_square(*frame.pixels.shape[:2]), None, 0.0)
         face = self._tracker.update(frame)
@@ -122,6 +130,45 @@ class FaceCropper:
         """
         if self._mode == "require" and self._faces == 0:
             raise FaceNotFoundError(source, "no face in the whole input; --face auto runs it on sound alone")
+
+
+class PeopleCropper(FaceCropper):
+    """Crop the faces of everyone in one input's frames, in presentation order.
+
+    Args:
+        mode: ``auto``, or ``require`` to fail an input that never shows a face.
+        detector: A detector that no other input uses at the same time.
+        most: Faces to follow at once; ``None`` follows all.
+        size: As for ``FaceCropper``, like the rest.
+    """
+
+    def __init__(
+        self,
+        mode: FaceMode,
+        detector: FaceDetector,
+        most: int | None,
+        *,
+        size: int = CROP_SIZE,
+        margin: float = DEFAULT_MARGIN,
+        interpolation: Interpolation = "bilinear",
+    ) -> None:
+        super().__init__(mode, detector=detector, size=size, margin=margin, interpolation=interpolation)
+        self._people = PersonTracker(detector, most)
+        self._mouths: dict[int, MouthMotion] = {}
+
+    def process_all(self, frame: Frame) -> tuple[Crop, ...]:
+        """Crop everyone in a frame, by identity."""
+        found = self._people.update(frame)
+        self._faces += len(found)
+        self._mouths = {t.person: self._mouths.get(t.person) or MouthMotion() for t in found}
+        return tuple(self._crop(frame, tracked) for tracked in found)
+
+    def _crop(self, frame: Frame, tracked: Tracked) -> Crop:
+        box = tracked.face.box
+        square = face_square(box, self._margin)
+        pixels = crop_square(frame.pixels, square, self.size, self.interpolation)
+        mouth = self._mouths[tracked.person].measure(pixels)
+        return Crop(pixels, box, tracked.face.score, tracked.person, mouth)
 
 
 def crop_face(

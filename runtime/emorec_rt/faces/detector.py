@@ -30,6 +30,7 @@ NEARBY_SIDE: Final = 160
 MIN_SIDE: Final = 33
 """OpenCV pads sides to multiples of 32; on a side of 32 YuNet reads memory that nothing wrote."""
 
+_SILENT: Final = 0
 _TRIAL: Final = 64
 """Side of the picture that a model is tried on."""
 
@@ -71,9 +72,9 @@ class FaceDetector:
             raise UsageError(f"{path}: OpenCV can't read this as a YuNet ONNX file") from error
         self._max_side = max_side
 
-    def detect(self, pixels: NDArray[np.uint8]) -> list[Face]:
+    def detect(self, pixels: NDArray[np.uint8], max_side: int | None = None) -> list[Face]:
         """Faces in an RGB picture, uint8 ``[H, W, 3]``, in no particular order."""
-        return self._search(pixels, self._max_side)
+        return self._search(pixels, max_side or self._max_side)
 
     def detect_near(self, pixels: NDArray[np.uint8], box: Box) -> list[Face]:
         """Faces around a box, searched on a small cut-out: a fraction of the whole picture's time."""
@@ -105,12 +106,13 @@ class FaceDetector:
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
     """OpenCV would write of its own about a file that it can't read; the exception says enough."""
-    before = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    log = getattr(cv2.utils, "logging", cv2)  # before OpenCV 4.12 the functions are the module's own
+    before = log.getLogLevel()
+    log.setLogLevel(_SILENT)
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(before)
+        log.setLogLevel(before)
 
 
 def default_model() -> Path:

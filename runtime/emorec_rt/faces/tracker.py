@@ -60,14 +60,13 @@ class FaceTracker:
         self._seen_seconds = -math.inf
         self._detected_seconds = -math.inf
         self._last_seconds = -math.inf
-        self._shape: tuple[int, ...] | None = None
-        self._thumbnail: NDArray[np.uint8] | None = None
+        self._cuts = CutDetector()
 
     def update(self, frame: Frame) -> Face | None:
         """The main face at this frame, smoothed; ``None`` where there is none."""
         time = frame.pts_seconds
         lost = False
-        if self._is_cut(frame.pixels):
+        if self._cuts.is_cut(frame.pixels):
             lost, self._face = self._face is not None, None
             self._interval_seconds = self._unsettled_seconds
         if lost or not 0 <= time - self._detected_seconds < self._interval_seconds - ROUNDING_SECONDS:
@@ -79,17 +78,6 @@ class FaceTracker:
     @property
     def _unsettled_seconds(self) -> float:
         return min(UNSETTLED_EVERY_SECONDS, self._every_seconds)
-
-    def _is_cut(self, pixels: NDArray[np.uint8]) -> bool:
-        """Whether the picture differs so much from the last that the box can't still be right."""
-        # Averaging a few samples for each cell keeps noise and moving texture from looking like a cut.
-        sampled = cv2.resize(pixels, SAMPLED, interpolation=cv2.INTER_NEAREST)
-        thumbnail = np.asarray(cv2.resize(sampled, THUMBNAIL, interpolation=cv2.INTER_AREA), np.uint8)
-        before, self._thumbnail = self._thumbnail, thumbnail
-        shape, self._shape = self._shape, pixels.shape
-        if before is None or shape != pixels.shape:
-            return True
-        return cv2.norm(before, thumbnail, cv2.NORM_L1) / thumbnail.size > CUT_DIFFERENCE
 
     def _detect(self, frame: Frame) -> None:
         elapsed, self._detected_seconds = frame.pts_seconds - self._detected_seconds, frame.pts_seconds
@@ -132,10 +120,32 @@ class FaceTracker:
         return max(near, key=lambda face: face.box.iou(target), default=None)
 
     def _smooth(self, elapsed_seconds: float) -> None:
-        if self._face is None or self._target is None:
-            return
-        share = 1.0 - math.exp(-max(elapsed_seconds, 0.0) / SMOOTHING_SECONDS)
-        self._face = Face(_between(self._face.box, self._target, share), self._face.score)
+        if self._face is not None and self._target is not None:
+            self._face = Face(smoothed(self._face.box, self._target, elapsed_seconds), self._face.score)
+
+
+class CutDetector:
+    """Tell cuts by a thumbnail of each picture; pictures come in their order."""
+
+    def __init__(self) -> None:
+        self._shape: tuple[int, ...] | None = None
+        self._thumbnail: NDArray[np.uint8] | None = None
+
+    def is_cut(self, pixels: NDArray[np.uint8]) -> bool:
+        """Whether a picture, uint8 ``[H, W, 3]``, differs too much from the last for a box to be right."""
+        # Averaging a few samples for each cell keeps noise and moving texture from looking like a cut.
+        sampled = cv2.resize(pixels, SAMPLED, interpolation=cv2.INTER_NEAREST)
+        thumbnail = np.asarray(cv2.resize(sampled, THUMBNAIL, interpolation=cv2.INTER_AREA), np.uint8)
+        before, self._thumbnail = self._thumbnail, thumbnail
+        shape, self._shape = self._shape, pixels.shape
+        if before is None or shape != pixels.shape:
+            return True
+        return cv2.norm(before, thumbnail, cv2.NORM_L1) / thumbnail.size > CUT_DIFFERENCE
+
+
+def smoothed(box: Box, target: Box, elapsed_seconds: float) -> Box:
+    """The box on its way to the target, after so much time."""
+    return _between(box, target, 1.0 - math.exp(-max(elapsed_seconds, 0.0) / SMOOTHING_SECONDS))
 
 
 def _main(faces: list[Face], width: int, height: int) -> Face | None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import io
 import re
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, NoReturn, Protocol
+from typing import Final
 
 import av
 import av.error
@@ -23,6 +24,7 @@ from av.container import InputContainer
 
 from emorec_rt.errors import MediaError
 from emorec_rt.media.limits import MediaLimits
+from emorec_rt.media.pyav import UNDECODABLE_TAGS, probe_options
 
 SELF_CONTAINED_FORMATS: Final = (
     # containers
@@ -40,7 +42,7 @@ SELF_CONTAINED_FORMATS: Final = (
 
 READ_BYTES: Final = 64 * 1024
 OPEN_ERRORS: Final = (av.error.FFmpegError, OSError, ValueError, RuntimeError)
-"""What opening a container can raise."""
+"""Errors of opening a container."""
 
 PICTURE_SUFFIXES: Final = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -49,24 +51,40 @@ _HEADERLESS: Final = frozenset({".yuv", ".rgb", ".raw", ".pcm"})
 _MPEG4_BOX: Final = b"ftyp"
 
 
-class ByteSource(Protocol):
-    """A file object for FFmpeg.
+class ByteSource(ABC):
+    """A file object for FFmpeg, which keeps its errors to itself.
+
+    No exception passes through FFmpeg: PyAV keeps one for the thread's next call, whatever container that is
+    for, and prints the others. So a failure ends the file, and who reads the container raises it.
 
     Attributes:
-        name: What FFmpeg takes for the file's name.
+        name: Name that FFmpeg sees.
+        failure: Error of a read; ``None`` as long as all goes well.
     """
 
-    name: str
+    name = ""
+    failure: BaseException | None = None
 
     def read(self, size: int, /) -> bytes:
-        """Read up to ``size`` bytes, none at the end."""
+        """Read up to ``size`` bytes; none at the end and after a failure."""
+        if self.failure is not None:
+            return b""
+        try:
+            return self._fetch(size)
+        except (OSError, ValueError, KeyboardInterrupt, SystemExit) as error:
+            self.failure = error
+            return b""
 
+    @abstractmethod
+    def _fetch(self, size: int) -> bytes: ...
+
+    @abstractmethod
     def close(self) -> None:
         """Close the file."""
 
 
-class LocalFile:
-    """A file object for FFmpeg that keeps the file's real name to itself.
+class LocalFile(ByteSource):
+    """A file on disk, whose real name FFmpeg doesn't see.
 
     The name that FFmpeg sees is ``media`` and the suffix: some formats are told apart by it.
     """
@@ -75,13 +93,12 @@ class LocalFile:
         self._file = path.open("rb", buffering=0)
         self.name = neutral_name(path.suffix)
 
-    def read(self, size: int) -> bytes:
-        """Read up to ``size`` bytes, none at the end."""
-        return self._file.read(size) or b""
-
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a byte."""
-        return self._file.seek(offset, whence)
+        """Move to a byte; -1 where there can be none."""
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError):
+            return -1
 
     def tell(self) -> int:
         """Return the position in bytes."""
@@ -90,6 +107,20 @@ class LocalFile:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _fetch(self, size: int) -> bytes:
+        return self._file.read(size) or b""
+
+
+class _Refusal:
+    """Gives an empty file for each that a container points to, and notes that it did."""
+
+    def __init__(self) -> None:
+        self.error: PermissionError | None = None
+
+    def __call__(self, url: str, _flags: int, _options: object) -> io.BytesIO:
+        self.error = PermissionError(f"the file points to another one: {url}")
+        return io.BytesIO()
 
 
 def neutral_name(suffix: str) -> str:
@@ -105,11 +136,21 @@ def open_container(path: Path, limits: MediaLimits) -> InputContainer:
     """Open ``path`` with FFmpeg, closed to everything else.
 
     Raises:
-        MediaError: It is no readable local file or no media of an accepted format.
+        MediaError: It is not a readable local file, or not media of an accepted format.
+    """
+    return open_file(path, limits)[0]
+
+
+def open_file(path: Path, limits: MediaLimits) -> tuple[InputContainer, LocalFile]:
+    """Open ``path`` like ``open_container``; the file comes along, for its failure.
+
+    Raises:
+        MediaError: It is not a readable local file, or not media of an accepted format.
     """
     check_local_file(path)
     try:
-        return open_bytes(LocalFile(path), limits)
+        file = LocalFile(path)
+        return open_bytes(file, limits), file
     except OPEN_ERRORS as error:
         raise MediaError(path, _reason(path, error)) from error
 
@@ -125,19 +166,28 @@ def open_bytes(
         container_options: Further options of the demuxer.
 
     Raises:
-        OPEN_ERRORS: It is no media of an accepted format, or can't be read.
+        OPEN_ERRORS: It is not media of an accepted format, or can't be read.
     """
     av.logging.set_level(None)  # a log callback into Python can deadlock with decoding threads
+    refusal = _Refusal()
     locks = {"protocol_whitelist": "none", "format_whitelist": SELF_CONTAINED_FORMATS}
-    return av.open(
-        file,
-        mode="r",
-        options={"max_pixels": str(limits.max_pixels)},
-        container_options={**container_options, **locks},
-        metadata_errors="replace",
-        buffer_size=READ_BYTES,
-        io_open=_refuse_other_files,
-    )
+    try:
+        container: InputContainer = av.open(
+            file,
+            mode="r",
+            options=probe_options(limits),
+            container_options={**container_options, **locks},
+            buffer_size=READ_BYTES,
+            io_open=refusal,
+            **UNDECODABLE_TAGS,
+        )
+    except OPEN_ERRORS as error:
+        raise (file.failure or refusal.error or error) from error
+    failure = file.failure or refusal.error
+    if failure is not None:
+        container.close()
+        raise failure
+    return container
 
 
 def check_local_file(path: Path) -> None:
@@ -156,10 +206,6 @@ def check_local_file(path: Path) -> None:
         raise MediaError(path, "this is a device or a pipe, not a media file")
     if info.st_size == 0:
         raise MediaError(path, "the file is empty")
-
-
-def _refuse_other_files(url: str, _flags: int, _options: object) -> NoReturn:
-    raise PermissionError(f"the file points to another one: {url}")
 
 
 def _reason(path: Path, error: Exception) -> str:

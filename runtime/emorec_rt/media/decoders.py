@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from av.audio.stream import AudioStream
@@ -12,17 +13,18 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from emorec_rt.errors import MediaError
+from emorec_rt.media.joins import clock_of, timed_packets
 from emorec_rt.media.limits import MediaLimits
-from emorec_rt.media.segment import BLOCK_SECONDS
+from emorec_rt.media.segment import BLOCK_SECONDS, LIVE_BLOCK_SECONDS
 from emorec_rt.media.sound import SoundDecoder
-from emorec_rt.media.tracks import choose_sound, choose_video, missing_track
+from emorec_rt.media.tracks import BEST, Tracks, choose_sound, choose_video, left_out, missing_track
 from emorec_rt.media.types import MediaItem
 from emorec_rt.media.video import FrameDecoder, stream_fps
 
 
 @dataclass(frozen=True, slots=True)
 class PacketCounts:
-    """How many frames or blocks of sound were decoded, and how many packets couldn't be."""
+    """Counts of decoded frames or blocks of sound, and of packets that couldn't be decoded."""
 
     decoded: int = 0
     damaged: int = 0
@@ -38,6 +40,7 @@ class TrackDecoders:
         frames: Decoder of the video; ``None`` without one.
         sound: Decoder of the sound; ``None`` without one.
         fps_hint: Frames a second that the header tells; ``None`` if it tells none that can be true.
+        clock: The container's clock.
     """
 
     def __init__(
@@ -46,14 +49,16 @@ class TrackDecoders:
         video: VideoStream | None,
         audio: AudioStream | None,
         limits: MediaLimits,
-        block_seconds: float = BLOCK_SECONDS,
+        *,
+        live: bool = False,
     ) -> None:
+        block_seconds = LIVE_BLOCK_SECONDS if live else BLOCK_SECONDS
         self.frames = None if video is None else FrameDecoder(video)
         self.sound = None if audio is None else SoundDecoder(audio, limits, block_seconds)
         self.fps_hint = None if video is None else stream_fps(video)
         self._container = container
         self._limits = limits
-        self._streams = [stream for stream in (video, audio) if stream is not None]
+        self.clock = clock_of(container, live=live)
         self._by_index: dict[int, FrameDecoder | SoundDecoder] = {
             stream.index: decoder
             for stream, decoder in ((video, self.frames), (audio, self.sound))
@@ -61,15 +66,15 @@ class TrackDecoders:
         }
 
     def packets(self) -> Iterator[Packet[Any]]:
-        """Demux the tracks; the empty packets, which would end a stream for its codec, are left out."""
-        return (packet for packet in self._container.demux(*self._streams) if packet.size)
+        """Demux the tracks, on the container's one clock."""
+        return timed_packets(self._container, set(self._by_index), self.clock)
 
     def decode(self, packet: Packet[Any]) -> Iterator[MediaItem]:
         """Decode one packet."""
         yield from self._by_index[packet.stream_index].decode(packet)
 
     def finish(self) -> Iterator[MediaItem]:
-        """Give what the codecs still hold."""
+        """Decode what the codecs still hold."""
         for decoder in self._by_index.values():
             yield from decoder.decode(None)
 
@@ -81,7 +86,7 @@ class TrackDecoders:
 
     @property
     def counts(self) -> dict[str, PacketCounts]:
-        """How the packets of each track, ``video`` and ``sound``, have done so far."""
+        """Packets of each track, ``video`` and ``sound``, so far."""
         decoders = (("video", self.frames), ("sound", self.sound))
         return {
             name: PacketCounts(decoder.packets.decoded, decoder.packets.damaged)
@@ -90,10 +95,10 @@ class TrackDecoders:
         }
 
     def damage(self, source: str, counts: Mapping[str, PacketCounts] | None = None) -> list[str]:
-        """What was damaged, a line each.
+        """Describe the damage, a line each.
 
         Args:
-            source: What messages call it.
+            source: Name for messages.
             counts: Of each track; ``None`` takes these decoders' own.
 
         Raises:
@@ -111,6 +116,8 @@ class TrackDecoders:
             elif packets.damaged:
                 plural = "s" if packets.damaged > 1 else ""
                 lines.append(f"{packets.damaged} damaged packet{plural} of the {name} skipped")
+        if self.sound is not None and self.sound.opposed:
+            lines.append("the two channels of the sound cancel each other out; one was turned round")
         return lines
 
     def _size_hint(self) -> str:
@@ -122,39 +129,49 @@ class TrackDecoders:
 
 def open_decoders(
     container: InputContainer,
-    source: str,
+    source: str | Path,
     limits: MediaLimits,
     *,
+    tracks: Tracks = BEST,
     frames: bool = True,
     sound: bool = True,
     threads: int = 1,
     single_thread_pixels: int = 0,
-    block_seconds: float = BLOCK_SECONDS,
+    live: bool = False,
 ) -> tuple[TrackDecoders, list[str]]:
     """Choose the tracks and open their codecs.
 
     Args:
         container: An open container.
-        source: What messages call it.
+        source: Name for messages; the path of a local file lets its tracks be looked at.
         limits: What is refused.
+        tracks: The tracks that are asked for.
         frames: Decode the video.
         sound: Decode the sound.
         threads: Decoding threads of the video; each delays the frames by one.
         single_thread_pixels: A picture of up to so many pixels gets one thread, whatever ``threads`` is.
-        block_seconds: Sound that a block has at least.
+        live: Whether the container is read in real time.
 
     Returns:
-        The decoders, and a line for each track that was asked for and can't be decoded.
+        The decoders, and a line for each kind of which no track can be decoded, or others are left out.
 
     Raises:
         MediaError: It has nothing of what was asked for.
     """
-    video = choose_video(container, source, limits, threads, single_thread_pixels) if frames else None
-    audio = choose_sound(container, limits) if sound else None
+    video = (
+        choose_video(container, source, limits, threads, single_thread_pixels, tracks.video)
+        if frames
+        else None
+    )
+    audio = choose_sound(container, source, limits, tracks.audio) if sound else None
     asked = (("video", frames, video), ("audio", sound, audio))
-    complaints = [missing_track(container, kind) for kind, wanted, track in asked if wanted and track is None]
-    warnings = [complaint for complaint in complaints if complaint]
+    lines = [
+        missing_track(container, kind) if track is None else left_out(container, track)
+        for kind, wanted, track in asked
+        if wanted
+    ]
+    warnings = [line for line in lines if line]
     if video is None and audio is None:
         wanted_kinds = " or ".join(name for name, wanted in (("video", frames), ("sound", sound)) if wanted)
         raise MediaError(source, "; ".join(warnings) or f"there is no {wanted_kinds} track in it")
-    return TrackDecoders(container, video, audio, limits, block_seconds), warnings
+    return TrackDecoders(container, video, audio, limits, live=live), warnings

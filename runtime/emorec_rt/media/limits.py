@@ -1,4 +1,4 @@
-"""How much a media file may ask for before it is refused."""
+"""Limits beyond which a media file is refused."""
 
 from __future__ import annotations
 

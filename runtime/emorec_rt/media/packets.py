@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Generic, TypeVar, cast
 
 import av.error
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
+from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -41,3 +44,15 @@ class PacketDecoder(Generic[FrameT]):
             self.damaged_in_a_row = 0
         self.decoded += len(frames)
         return frames
+
+
+def packets_of(container: InputContainer, *streams: VideoStream | AudioStream) -> Iterator[Packet[Any]]:
+    """Demux streams to the end; the empty packets, which would end a stream for its codec, are left out.
+
+    A track that begins in the middle of a container is unknown to PyAV. Before version 19 it gives an
+    ``IndexError`` in its place, once everything has been read.
+    """
+    with suppress(IndexError):
+        for packet in container.demux(*streams):
+            if packet.size:
+                yield packet

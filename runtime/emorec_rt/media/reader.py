@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 import av.error
 from av.container import InputContainer
 from av.packet import Packet
 
-from emorec_rt.cores import usable_cores
 from emorec_rt.errors import UsageError
-from emorec_rt.media.container import open_container
+from emorec_rt.machine.cores import usable_cores
+from emorec_rt.media.container import LocalFile, open_file
 from emorec_rt.media.decoders import TrackDecoders, open_decoders
 from emorec_rt.media.limits import MediaLimits
-from emorec_rt.media.tail import frames_after
-from emorec_rt.media.tracks import duration_seconds
+from emorec_rt.media.lost_frames import frames_after
+from emorec_rt.media.reading import Reading
+from emorec_rt.media.tracks import BEST, Tracks, duration_seconds
 from emorec_rt.media.types import MediaItem
 
 MAX_THREADS: Final = 8
@@ -32,6 +31,7 @@ def open_media(
     path: str | Path,
     *,
     limits: MediaLimits = DEFAULT_LIMITS,
+    tracks: Tracks = BEST,
     frames: bool = True,
     sound: bool = True,
     threads: int | None = None,
@@ -42,6 +42,7 @@ def open_media(
     Args:
         path: A regular file. Nothing else is opened: no address, no playlist, no file that it points to.
         limits: What is refused before memory is taken.
+        tracks: The tracks to take; one that isn't told is chosen by what the tracks hold.
         frames: Decode the video.
         sound: Decode the sound.
         threads: Decoding threads of the video; ``None`` takes one for each core, up to ``MAX_THREADS``, and
@@ -55,25 +56,26 @@ def open_media(
     if not (frames or sound):
         raise UsageError("ask for frames or for sound")
     path = Path(path)
-    container = open_container(path, limits)
+    container, file = open_file(path, limits)
     try:
         decoders, warnings = open_decoders(
             container,
-            str(path),
+            path,
             limits,
+            tracks=tracks,
             frames=frames,
             sound=sound,
             threads=threads or min(usable_cores(), MAX_THREADS),
             single_thread_pixels=0 if threads else single_thread_pixels,
         )
-        return MediaReader(path, container, decoders, limits, warnings)
+        return MediaReader(path, file, container, decoders, limits, tracks, warnings)
     except BaseException:
         container.close()
         raise
 
 
-class MediaReader:
-    """A context manager and an iterator of frames and blocks of sound, in about the order of their times.
+class MediaReader(Reading):
+    """Frames and blocks of sound of a file, in about the order of their times.
 
     Opened by ``open_media``; it can be iterated once. Iterating raises ``MediaError`` at the end if nothing
     could be decoded; damage short of that is skipped and told in ``warnings``.
@@ -96,9 +98,11 @@ class MediaReader:
     def __init__(
         self,
         path: Path,
+        file: LocalFile,
         container: InputContainer,
         decoders: TrackDecoders,
         limits: MediaLimits,
+        tracks: Tracks,
         warnings: list[str],
     ) -> None:
         self.path = path
@@ -109,35 +113,16 @@ class MediaReader:
         self.fps_hint = decoders.fps_hint
         self._file_bytes = path.stat().st_size
         self.duration_seconds = duration_seconds(container, self._file_bytes)
+        self._file = file
         self._container = container
         self._limits = limits
+        self._tracks = tracks
         self._decoders = decoders
-        self._reading = threading.Lock()
-        self._items = self._iterate()
+        super().__init__()
 
-    def __enter__(self) -> MediaReader:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __iter__(self) -> Iterator[MediaItem]:
-        return self
-
-    def __next__(self) -> MediaItem:
-        with self._reading:
-            return next(self._items)
-
-    def close(self) -> None:
-        """Close the file; the iterator ends, from whatever thread this is called."""
-        with self._reading:  # FFmpeg mustn't lose a container in the middle of a read
-            self._items.close()
-            self._container.close()
+    def _close_now(self) -> None:
+        super()._close_now()
+        self._container.close()
 
     def _iterate(self) -> Generator[MediaItem, None, None]:
         for packet in self._packets():
@@ -156,6 +141,8 @@ class MediaReader:
                 if left < 0 or self._decoders.hopeless:
                     self.warnings.append("reading stopped: the rest of the file is damaged")
                     return
+            if self._file.failure is not None:
+                raise self._file.failure
         except (av.error.FFmpegError, OSError) as error:
             self.warnings.append(f"reading stopped before the end of the file: {error.strerror or error}")
 
@@ -163,6 +150,8 @@ class MediaReader:
         video = self._decoders.frames
         if video is None or video.newest_packet_pts is None or video.newest_frame_pts is None:
             return
+        if self._decoders.clock.joins:
+            return  # the file can't be searched for these times
         if video.newest_frame_pts < video.newest_packet_pts:
-            for picture in frames_after(self.path, self._limits, video.newest_frame_pts):
+            for picture in frames_after(self.path, self._limits, self._tracks.video, video.newest_frame_pts):
                 yield video.convert(picture)

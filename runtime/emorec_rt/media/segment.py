@@ -9,8 +9,8 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 
+from emorec_rt.constants import SAMPLE_RATE_HZ
 from emorec_rt.media.types import Samples
-from emorec_rt.signal import SAMPLE_RATE_HZ
 
 BLOCK_SECONDS: Final = 0.25
 """Blocks have at least this much sound, but for the last before a gap."""
@@ -72,7 +72,7 @@ class Segment:
         self._samples_waiting += len(pcm)
 
     def _block(self) -> list[Samples]:
-        # The resampler's last samples reach past the sound's end by its filter; they are no sound.
+        # The resampler's last samples reach past the sound's end by its filter; they are not sound.
         room = round(self._samples_in * SAMPLE_RATE_HZ / self.rate_hz) - self._samples_out
         pcm = np.concatenate([*self._waiting, np.zeros(0, np.float32)])[:room]
         start = self.start_seconds + self._samples_out / SAMPLE_RATE_HZ

@@ -9,12 +9,15 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.packet import Packet
 
-from emorec_rt.media.downmix import mono
+from emorec_rt.media.downmix import Downmix
 from emorec_rt.media.limits import MediaLimits
 from emorec_rt.media.packets import PacketDecoder
 from emorec_rt.media.segment import BLOCK_SECONDS, Segment
 from emorec_rt.media.timeline import Timeline
 from emorec_rt.media.types import Samples
+
+AUDIBLE_PEAK: Final = 4 / 2**15
+"""A track without a sample of this height, four steps of 16 bits or -78 dB of full scale, is silent."""
 
 GAP_SECONDS: Final = 0.040
 """Timestamps may jitter by less (containers round them); more is a gap or an overlap."""
@@ -23,10 +26,9 @@ GAP_SECONDS: Final = 0.040
 class SoundDecoder:
     """Decode one audio stream into blocks of samples.
 
-    A gap in the timestamps and a change of rate start a new block at its own time. Sound that the timestamps
-    put over what was heard is cut off, so blocks never overlap; but timestamps that go on by less than half
-    of the sound between them are no clock, and the sound is continued instead. The encoder's priming is cut
-    off by FFmpeg, which knows it from the container.
+    A gap in the timestamps and a change of rate start a new block at its own time. Sound that overlaps what
+    was heard is cut off. But timestamps that go on by less than half of the sound between them are not a
+    clock, and the sound is continued instead. FFmpeg cuts off the encoder's priming, as the container says.
     """
 
     def __init__(
@@ -35,10 +37,16 @@ class SoundDecoder:
         self._block_seconds = block_seconds
         self.packets = PacketDecoder[AudioFrame](stream)
         self._limits = limits
+        self._downmix = Downmix()
         self._timeline = Timeline(stream.time_base)
         self._segment: Segment | None = None
         self._last_start_seconds = 0.0
         self._last_length_seconds = 0.0
+
+    @property
+    def opposed(self) -> bool:
+        """Whether two channels have cancelled each other out; see ``Downmix``."""
+        return self._downmix.opposed
 
     def decode(self, packet: Packet[Any] | None) -> Iterator[Samples]:
         """Decode a packet; ``None`` ends the stream."""
@@ -58,7 +66,7 @@ class SoundDecoder:
                 yield from segment.finish()
             segment = self._segment = Segment(start - min(ahead, 0.0), frame.sample_rate, self._block_seconds)
         heard = round(-ahead * frame.sample_rate) if ahead < -GAP_SECONDS else 0
-        yield from segment.push(mono(frame)[heard:])
+        yield from segment.push(self._downmix.mono(frame)[heard:])
 
     def _place(self, frame: AudioFrame, end: float | None) -> float:
         start = self._timeline.resolve(frame.pts, earliest=end, expected=end or 0.0)

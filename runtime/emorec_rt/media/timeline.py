@@ -5,14 +5,13 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Final
 
+from emorec_rt.constants import ABSURD_SECONDS
+
 RESTART_SECONDS: Final = 1.0
 """A clock that goes back by more than this was restarted (joined recordings)."""
 
 LEAP_SECONDS: Final = 24 * 3600.0
 """A clock that goes ahead by more than this is damaged."""
-
-ABSURD_SECONDS: Final = 1e10
-"""No clock says this, not even one that counts from 1970."""
 
 
 class Timeline:

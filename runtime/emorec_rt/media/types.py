@@ -1,8 +1,8 @@
-"""What a media source yields: frames and samples, each with its presentation time in seconds."""
+"""Items of a media source: frames and samples, each with its presentation time in seconds."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,13 @@ class Frame:
         index: Position among the frames that were decoded, from 0; nothing is dropped.
         pts_seconds: Presentation time in seconds on the container's clock, shared with the sound.
         pixels: uint8 ``[H, W, 3]``, RGB.
+        origin: Left and top of ``pixels`` in the whole picture, where they are a region of it.
     """
 
     index: int
     pts_seconds: float
     pixels: NDArray[np.uint8]
+    origin: tuple[int, int] = field(default=(0, 0), kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

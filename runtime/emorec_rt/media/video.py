@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from emorec_rt.media.orientation import Orientation, upright
 from emorec_rt.media.packets import PacketDecoder
+from emorec_rt.media.pyav import ONE_THREAD
 from emorec_rt.media.timeline import Timeline
 from emorec_rt.media.types import Frame
 
@@ -82,7 +83,7 @@ class FrameDecoder:
     def _pixels(self, picture: VideoFrame) -> NDArray[np.uint8]:
         matrix = self._orientation.matrix(picture)
         # One thread: a picture converts in a millisecond, and the cores are busy decoding.
-        rgb = self._rgb.reformat(picture, format="rgb24", threads=1).to_ndarray()
+        rgb = self._rgb.reformat(picture, format="rgb24", **ONE_THREAD).to_ndarray()
         return upright(np.asarray(rgb, dtype=np.uint8), matrix)
 
 

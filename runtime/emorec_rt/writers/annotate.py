@@ -8,6 +8,7 @@ from the container's start, as for subtitles.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
@@ -25,17 +26,18 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from emorec_rt.errors import EmorecError, MediaError, OutputError
+from emorec_rt.files import WholeFile
 from emorec_rt.media import Frame, MediaReader, open_media
 from emorec_rt.media.container import open_container
+from emorec_rt.media.sources import is_address
 from emorec_rt.media.tracks import choose_sound, choose_video
-from emorec_rt.prediction import Prediction
-from emorec_rt.sources import is_address
-from emorec_rt.writers.base import Target, WholeFile
+from emorec_rt.windows.prediction import Prediction
+from emorec_rt.writers.base import Target
 from emorec_rt.writers.overlay import BACKGROUND, Overlay, enlargement
+from emorec_rt.writers.row_buffer import RowBuffer
 from emorec_rt.writers.segments import FrameClock
 from emorec_rt.writers.sound_track import sound_track
 from emorec_rt.writers.source import start_seconds
-from emorec_rt.writers.spool import RowSpool
 
 TICK: Final = Fraction(1, 90_000)
 """The video's time base: every common frame rate is a whole number of ticks."""
@@ -63,7 +65,8 @@ class AnnotatedWriter:
         _refuse_sound_alone(target)
         self._target = target
         self._file = WholeFile(target.path)
-        self._rows = RowSpool(target.labels)
+        self._rows = RowBuffer(target.labels)
+        self._rendered = False
 
     def go_live(self) -> None:
         """Nothing to show before the end."""
@@ -72,19 +75,26 @@ class AnnotatedWriter:
         """Keep the next row."""
         self._rows.append(prediction)
 
-    def commit(self) -> None:
-        """Decode the input again, draw, encode, and make the file appear.
+    def render(self) -> Iterator[float]:
+        """Decode the input again, draw and encode; give the share that is done, in [0, 1], after each frame.
 
         Raises:
             OutputError: It can't be written.
             MediaError: The input can't be read any more.
         """
+        self._rendered = True
         try:
-            _render(self._target, self._rows, self._file.part)
+            yield from _render(self._target, self._rows, self._file.part)
         except EmorecError:
             raise
         except (av.error.FFmpegError, OSError) as error:
             raise OutputError(self._target.path, f"can't be written ({error.strerror or error})") from error
+
+    def commit(self) -> None:
+        """Make the file appear; render it first, where ``render`` was not called."""
+        if not self._rendered:
+            for _ in self.render():
+                pass
         self._file.commit()
         self._rows.close()
 
@@ -101,73 +111,99 @@ def _refuse_sound_alone(target: Target) -> None:
         raise OutputError(target.path, f"{target.source} is a folder of pictures, not a video to draw on")
     with (
         contextlib.suppress(MediaError),
-        open_media(target.source, limits=target.limits, threads=1) as media,
+        open_media(target.source, limits=target.limits, tracks=target.tracks, threads=1) as media,
     ):
         if not media.has_video:
             raise OutputError(target.path, f"{target.source} has no video to draw on")
 
 
-def _render(target: Target, rows: RowSpool, path: Path) -> None:
-    limits, start = target.limits, start_seconds(target.source)
+def _render(target: Target, rows: RowBuffer, path: Path) -> Iterator[float]:
+    limits, tracks = target.limits, target.tracks
+    begin, end = target.part_seconds
+    start = max(start_seconds(target.source), -math.inf if begin is None else begin)
     with (
-        open_media(target.source, sound=False, limits=limits) as media,
+        open_media(target.source, sound=False, limits=limits, tracks=tracks) as media,
         open_container(target.source, limits) as side,
         av.open(str(path), "w", format="mp4", container_options=MUXER_OPTIONS) as out,
     ):
-        frames = cast("Iterator[Frame]", media)
-        first = next(frames)
-        picture = choose_video(side, target.source, limits, threads=1)
-        video = _VideoTrack(out, first, target.labels, media, picture)
-        sound = sound_track(side, choose_sound(side, limits), out, start)
-        for frame, row in _paired(first, frames, rows):
-            video.add(frame, row, frame.pts_seconds - start)
+        frames = _between(cast("Iterator[Frame]", media), begin, end)
+        if target.notice:
+            out.metadata["comment"] = target.notice
+        first = next(frames, None)
+        if first is None:
+            raise OutputError(target.path, "no frame lies between --start and --end")
+        picture = choose_video(side, target.source, limits, threads=1, number=tracks.video)
+        video = _VideoTrack(out, first, target.labels, media, picture, target.notice)
+        heard = choose_sound(side, target.source, limits, tracks.audio)
+        sound = sound_track(side, heard, out, start, skips=begin is not None)
+        for frame, found in _paired(first, frames, rows):
+            video.add(frame, found, frame.pts_seconds - start)
             sound.advance(frame.pts_seconds - start)
-            target.progress((frame.index + 1) / max(rows.count, frame.index + 1))
+            yield (frame.index + 1) / max(rows.count, frame.index + 1)
         video.finish()
-        sound.finish()
+        if end is None:
+            sound.finish()
+        else:
+            sound.cut()
+
+
+def _between(frames: Iterator[Frame], begin: float | None, end: float | None) -> Iterator[Frame]:
+    for frame in frames:
+        if end is not None and frame.pts_seconds >= end:
+            return
+        if begin is None or frame.pts_seconds >= begin:
+            yield frame
 
 
 def _paired(
-    first: Frame, others: Iterator[Frame], rows: RowSpool
-) -> Iterator[tuple[Frame, Prediction | None]]:
-    """Each frame with its row, by number; a frame without one stays bare."""
+    first: Frame, others: Iterator[Frame], rows: RowBuffer
+) -> Iterator[tuple[Frame, list[Prediction]]]:
+    """Each frame with its rows, by number; a frame without one stays bare."""
     predictions = rows.rows()
     row = next(predictions, None)
     for frame in chain([first], others):
-        while row is not None and row.index < frame.index:
+        found = []
+        while row is not None and row.index <= frame.index:
+            if row.index == frame.index:
+                found.append(row)
             row = next(predictions, None)
-        yield frame, row if row is not None and row.index == frame.index else None
+        yield frame, found
 
 
 class _Canvas:
     """Brings every frame to the first one's size, enlarged where it is small; bars below, sides even."""
 
-    def __init__(self, labels: tuple[str, ...], height: int, width: int) -> None:
+    def __init__(self, labels: tuple[str, ...], height: int, width: int, notice: str) -> None:
         self.scale = enlargement(height, width)
         self.height, self.width = height * self.scale, width * self.scale
-        self.overlay = Overlay(labels, self.height, self.width)
+        self.overlay = Overlay(labels, self.height, self.width, notice)
         total = self.height + self.overlay.panel_height
         self.even_height, self.even_width = total + total % 2, self.width + self.width % 2
 
-    def paint(self, frame: Frame, prediction: Prediction | None) -> NDArray[np.uint8]:
+    def paint(self, frame: Frame, found: list[Prediction]) -> NDArray[np.uint8]:
         """Frame and overlay, uint8 ``[even_height, even_width, 3]``."""
         height, width = frame.pixels.shape[:2]
         picture = self._enlarged(frame.pixels, height, width)
-        if prediction is not None:
+        for prediction in found:
             self.overlay.mark(picture, prediction, picture.shape[1] / width)
         if picture.shape[:2] != (self.height, self.width):  # the stream has changed its size
             picture = _resized(picture, self.height, self.width)
         painted = np.full((self.even_height, self.even_width, 3), BACKGROUND, np.uint8)
         painted[: self.height, : self.width] = picture
         painted[: self.height, self.width :] = picture[:, -1:]
-        if prediction is not None:
-            self.overlay.fill(painted[self.height :], prediction)
+        if found:
+            self.overlay.fill(painted[self.height :], max(found, key=_face_size))
         return painted
 
     def _enlarged(self, pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
         if self.scale == 1:
             return np.array(pixels)
         return _resized(pixels, height * self.scale, width * self.scale)
+
+
+def _face_size(prediction: Prediction) -> float:
+    """The bars are those of the largest face."""
+    return 0.0 if prediction.box is None else prediction.box.size
 
 
 def _resized(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
@@ -184,9 +220,10 @@ class _VideoTrack:
         labels: tuple[str, ...],
         media: MediaReader,
         picture: VideoStream | None,
+        notice: str,
     ) -> None:
         height, width = first.pixels.shape[:2]
-        self._canvas = _Canvas(labels, height, width)
+        self._canvas = _Canvas(labels, height, width, notice)
         self._out = out
         self._clock = FrameClock()
         self._last_pts: int | None = None
@@ -202,9 +239,9 @@ class _VideoTrack:
         codec.color_range = _LIMITED_RANGE
         codec.sample_aspect_ratio = _pixel_shape(picture, width, height)
 
-    def add(self, frame: Frame, prediction: Prediction | None, seconds: float) -> None:
+    def add(self, frame: Frame, found: list[Prediction], seconds: float) -> None:
         """Draw and encode a frame that is shown ``seconds`` after the start."""
-        pixels = self._canvas.paint(frame, prediction)
+        pixels = self._canvas.paint(frame, found)
         picture = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(
             format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG, threads=1
         )

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emorec_rt.writers.row_buffer import RowArray, RowBuffer
 from emorec_rt.writers.segments import FrameClock
-from emorec_rt.writers.spool import RowArray, RowSpool
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +18,10 @@ class Curve:
     Attributes:
         edges: float64 ``[N + 1]``, seconds.
         probabilities: float64 ``[N, C]``, means.
-        labels: int64 ``[N]``, the most frequent label.
+        labels: int64 ``[N]``, the most frequent label; -1 where no frame has a face or sound.
         face: float64 ``[N]``, share of the frames with a face.
         sound: float64 ``[N]``, share of the frames with sound.
-        shares: float64 ``[C]``, share of all frames that have each label.
+        shares: float64 ``[C]``, share of each label among the frames that have a face or sound.
     """
 
     edges: NDArray[np.float64]
@@ -38,7 +38,7 @@ class Curve:
 
 
 class Extent:
-    """When the rows begin and end."""
+    """Start and end of the rows."""
 
     def __init__(self) -> None:
         self._clock = FrameClock()
@@ -61,7 +61,7 @@ class Extent:
         return self._clock.end_seconds
 
 
-def curve(rows: RowSpool, extent: Extent, columns: int) -> Curve:
+def curve(rows: RowBuffer, extent: Extent, columns: int) -> Curve:
     """Thin ``rows`` to at most ``columns`` stretches; a row lasts until the next one.
 
     Few rows stay as they are; of more, each column of the plot has the mean. A column that no row begins in
@@ -104,7 +104,8 @@ class _Sums:
 
     def add(self, columns: NDArray[np.int64], chunk: RowArray) -> None:
         np.add.at(self._probabilities, columns, chunk["probabilities"])
-        np.add.at(self._labels, (columns, chunk["label"]), 1)
+        known = chunk["face"] | chunk["sound"]
+        np.add.at(self._labels, (columns[known], chunk["label"][known]), 1)
         np.add.at(self._counts, columns, 1)
         np.add.at(self._face, columns, chunk["face"])
         np.add.at(self._sound, columns, chunk["sound"])
@@ -115,7 +116,7 @@ class _Sums:
         return Curve(
             edges,
             self._probabilities[filled] / counts[:, None],
-            self._labels[filled].argmax(axis=1),
+            np.where(self._labels[filled].any(axis=1), self._labels[filled].argmax(axis=1), -1),
             self._face[filled] / counts,
             self._sound[filled] / counts,
             self._labels.sum(axis=0) / max(self._labels.sum(), 1),

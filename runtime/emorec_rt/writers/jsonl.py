@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from emorec_rt.prediction import Prediction
+from emorec_rt.windows.prediction import Prediction
 
 
 class JsonlFormat:
@@ -13,10 +13,12 @@ class JsonlFormat:
     Args:
         labels: Class names, the keys of ``probabilities``.
         video: The video's name, repeated in each row, so that rows of several inputs can share a stream.
+        people: Whether to tell persons apart, by a key ``person`` after the time.
     """
 
-    def __init__(self, labels: tuple[str, ...], video: str) -> None:
+    def __init__(self, labels: tuple[str, ...], video: str, *, people: bool = False) -> None:
         self._labels = labels
+        self._people = people
         self._video = video
 
     def header(self) -> str:
@@ -30,7 +32,8 @@ class JsonlFormat:
             "video": self._video,
             "frame": prediction.index,
             "time_seconds": round(prediction.time_seconds, 6),
-            "label": prediction.label,
+            **({"person": prediction.person} if self._people else {}),
+            "label": prediction.label if prediction.known else None,
             "probabilities": {
                 label: round(p, 4)
                 for label, p in zip(self._labels, prediction.probabilities.tolist(), strict=True)

@@ -32,6 +32,18 @@ def text_width(text: str, size: float) -> float:
     return float(width)
 
 
+def wrapped(text: str, width: float, size: float) -> list[str]:
+    """Lines of whole words that fit into ``width`` pixels, at ``size`` pixels; a longer word stands alone."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, size) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
 def draw_text(
     pixels: NDArray[np.uint8], text: str, left: float, baseline: float, size: float, colour: Colour
 ) -> None:

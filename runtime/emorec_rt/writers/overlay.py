@@ -1,4 +1,4 @@
-"""What is drawn on a frame of the annotated video: face box, label, probability bars."""
+"""Drawing on a frame of the annotated video: face box, label, probability bars."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emorec_rt.faces import Box
-from emorec_rt.prediction import Prediction
-from emorec_rt.writers.lettering import CAP_SHARE, draw_text, text_width
+from emorec_rt.windows.prediction import Prediction
+from emorec_rt.writers.lettering import CAP_SHARE, draw_text, text_width, wrapped
 from emorec_rt.writers.palette import Colour, colours, ink_on
 
 MIN_SHORT_SIDE: Final = 360
@@ -20,6 +20,7 @@ MIN_SHORT_SIDE: Final = 360
 MAX_ENLARGEMENT: Final = 8
 _WHITE: Final = (255, 255, 255)
 _AMBER: Final = (255, 200, 100)
+_SOFT: Final = (170, 170, 170)
 _TROUGH: Final = (50, 50, 50)
 BACKGROUND: Final = 22
 """Grey level behind the bars."""
@@ -28,6 +29,8 @@ BACKGROUND: Final = 22
 _ROW: Final = 1.4
 _FIGURE: Final = 4.8
 _BAR_AND_FIGURE: Final = 8.6
+_NOTICE: Final = 0.62
+_LEAST_NOTICE_PIXELS: Final = 9.0
 
 Pixels = NDArray[np.uint8]
 
@@ -46,19 +49,24 @@ class Overlay:
         labels: Class names in the order of the probabilities.
         height: The picture's, in pixels.
         width: The picture's, in pixels.
+        notice: What stands below the bars on every frame; may be empty.
     """
 
-    def __init__(self, labels: tuple[str, ...], height: int, width: int) -> None:
+    def __init__(self, labels: tuple[str, ...], height: int, width: int, notice: str = "") -> None:
         self._labels = labels
         self._position = {label: index for index, label in enumerate(labels)}
         self._colours = colours(labels)
         self._size = min(height / 24, width / 28)
         self._panel = Panel.below(labels, width, self._size)
+        self._notice_size = max(_NOTICE * self._size, _LEAST_NOTICE_PIXELS)
+        self._notice = wrapped(notice, width - 1.5 * self._size, self._notice_size)
+        lines = len(self._notice)
+        self._notice_height = round((lines * _ROW + 0.4) * self._notice_size) if lines else 0
 
     @property
     def panel_height(self) -> int:
-        """Height of the bars' strip in pixels."""
-        return self._panel.height
+        """Height of the strip below the picture in pixels: bars, and the notice."""
+        return self._panel.height + self._notice_height
 
     def mark(self, picture: Pixels, prediction: Prediction, scale: float) -> None:
         """Draw box and label into ``picture``, uint8 ``[H, W, 3]``, RGB.
@@ -68,8 +76,11 @@ class Overlay:
             prediction: The frame's row.
             scale: Size of ``picture`` over that of the frame that the face box refers to.
         """
+        if not prediction.known:
+            return
         index = self._position[prediction.label]
-        text, colour = f"{prediction.label} {prediction.probabilities[index]:.2f}", self._colours[index]
+        name = "" if prediction.person is None else f"{prediction.person}: "
+        text, colour = f"{name}{prediction.label} {prediction.probabilities[index]:.2f}", self._colours[index]
         if prediction.box is None:
             _chip(picture, text, self._size, colour, left=self._size / 2, bottom=self._size * 2.1)
             return
@@ -78,15 +89,22 @@ class Overlay:
         _chip(picture, text, self._size, colour, left=box.left, bottom=box.top)
 
     def fill(self, strip: Pixels, prediction: Prediction) -> None:
-        """Draw the bars into ``strip``, uint8 ``[panel_height, W, 3]``, RGB."""
-        for index, label in enumerate(self._labels):
-            probability = float(prediction.probabilities[index])
-            self._panel.bar(strip, index, label, probability, self._colours[index])
-        self._panel.note(strip, len(self._labels), notes(prediction))
+        """Draw bars and notice into ``strip``, uint8 ``[panel_height, W, 3]``, RGB.
+
+        Where there is neither face nor sound, the bars stay empty: nothing is asserted.
+        """
+        if prediction.known:
+            for index, label in enumerate(self._labels):
+                probability = float(prediction.probabilities[index])
+                self._panel.bar(strip, index, label, probability, self._colours[index])
+        self._panel.note(strip, len(self._labels) if prediction.known else 0, notes(prediction))
+        for row, line in enumerate(self._notice):
+            base = self._panel.height + (_ROW * row + 0.8) * self._notice_size
+            draw_text(strip, line, 0.75 * self._size, base, self._notice_size, _SOFT)
 
 
 def notes(prediction: Prediction) -> str:
-    """What the prediction had to do without."""
+    """Name the parts that were missing from a prediction's input."""
     missing = [
         name for name, there in (("no face", prediction.face), ("no sound", prediction.sound)) if not there
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Final
@@ -34,6 +35,8 @@ _ABSENT: Final[Colour] = (228, 230, 233)
 _WHITE: Final[Colour] = (255, 255, 255)
 _VEIL: Final = 0.62
 _TITLE_LETTERS: Final = 70
+_NOTICE_LETTERS: Final = 140
+_NOTICE_ROW: Final = 15.0
 
 _TICK_STEPS_SECONDS: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 _MAX_TICKS: Final = 10
@@ -41,7 +44,9 @@ _SECONDS_UP_TO: Final = 120.0
 _HOUR: Final = 3600.0
 
 
-def plot(curve: Curve, labels: tuple[str, ...], title: str, origin_seconds: float = 0.0) -> Drawing:
+def plot(
+    curve: Curve, labels: tuple[str, ...], title: str, origin_seconds: float = 0.0, notice: str = ""
+) -> Drawing:
     """Lay out a timeline.
 
     Args:
@@ -49,18 +54,22 @@ def plot(curve: Curve, labels: tuple[str, ...], title: str, origin_seconds: floa
         labels: Class names in the order of the probabilities.
         title: The video's name.
         origin_seconds: The presentation time that the axis calls zero.
+        notice: What stands below the axis; may be empty.
     """
     axis = _Axis(float(curve.edges[0]), float(curve.edges[-1]), origin_seconds)
+    lines = textwrap.wrap(notice, _NOTICE_LETTERS)
+    height = HEIGHT + _NOTICE_ROW * len(lines)
     shapes = [
-        *_heading(title),
+        *_heading(title, height),
         *_areas(curve, labels, axis),
         *_veils(curve, axis),
         *_probability_axis(),
         *_strips(curve, labels, axis),
         *axis.shapes(),
         *_legend(curve, labels),
+        *_notice(lines),
     ]
-    return Drawing(WIDTH, HEIGHT, f"{title}: probabilities over time", shapes)
+    return Drawing(WIDTH, height, f"{title}: probabilities over time", shapes)
 
 
 class _Axis:
@@ -107,11 +116,16 @@ class _Axis:
         return self._end - self._origin
 
 
-def _heading(title: str) -> Iterator[Shape]:
+def _heading(title: str, height: float) -> Iterator[Shape]:
     shown = title if len(title) <= _TITLE_LETTERS else title[: _TITLE_LETTERS - 3] + "..."
-    yield Rectangle(0, 0, WIDTH, HEIGHT, _WHITE)
+    yield Rectangle(0, 0, WIDTH, height, _WHITE)
     yield Text(shown, LEFT, 28, 16, _INK, bold=True)
     yield Text("Probability of each class, stacked", LEFT, 48, 11, _SOFT)
+
+
+def _notice(lines: Sequence[str]) -> Iterator[Shape]:
+    for row, line in enumerate(lines):
+        yield Text(line, LEFT, HEIGHT + _NOTICE_ROW * row, 10, _SOFT)
 
 
 def _areas(curve: Curve, labels: tuple[str, ...], axis: _Axis) -> Iterator[Shape]:
@@ -147,7 +161,7 @@ def _probability_axis() -> Iterator[Shape]:
 
 
 def _strips(curve: Curve, labels: tuple[str, ...], axis: _Axis) -> Iterator[Shape]:
-    palette = colours(labels)
+    palette = (*colours(labels), _ABSENT)  # the last one is for -1, where no label is asserted
     yield from _strip(curve, axis, "class", _LABEL_STRIP, curve.labels, palette)
     on_off = (_ABSENT, _PRESENT)
     yield from _strip(curve, axis, "face", _FACE_STRIP, curve.face >= 0.5, on_off)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emorec_rt.prediction import Prediction
+from emorec_rt.windows.prediction import Prediction
 
 DEFAULT_STEP_SECONDS: Final = 0.04
-"""How long a frame is shown that is the only one."""
+"""Length of a frame that is the only one."""
+
+AWAY_SECONDS: Final = 0.5
+"""A person without rows for this long wasn't in the picture; its segment ends."""
 
 _RECENT_STEPS: Final = 9
 _MAX_GROUP: Final = 256
@@ -28,12 +31,14 @@ class Segment:
         end_seconds: Presentation time of the next segment's first frame, or the end of the last frame.
         label: The class.
         probability: Mean probability of the class over the segment's frames.
+        person: Number of the person; ``None`` where persons are not told apart.
     """
 
     start_seconds: float
     end_seconds: float
     label: str
     probability: float
+    person: int | None = None
 
 
 @dataclass(slots=True)
@@ -68,6 +73,10 @@ class FrameClock:
             self._steps.append(time_seconds - self._last_seconds)
         self._last_seconds = time_seconds
 
+    def since(self, time_seconds: float) -> float:
+        """Time from the start of the newest frame; 0 before the first one."""
+        return 0.0 if self._last_seconds is None else time_seconds - self._last_seconds
+
     @property
     def end_seconds(self) -> float:
         """End of the newest frame: its start and the median of the last steps."""
@@ -79,9 +88,9 @@ class Segmenter:
     """Cut rows into segments as they come; memory doesn't grow with length.
 
     Runs shorter than the minimum are merged, the shortest first, into the neighbour whose label was more
-    probable during the run. Segments cover the time from the first frame to the end of the last one without
-    gap or overlap, neighbours differ in label, and none is shorter than the minimum unless it is the only
-    one.
+    probable during the run. Frames without face and sound belong to no segment. All other time is covered
+    without gap or overlap, neighbours differ in label, and none is shorter than the minimum unless it stands
+    alone.
 
     Args:
         labels: Class names in the order of the probabilities.
@@ -98,7 +107,19 @@ class Segmenter:
 
     def add(self, prediction: Prediction) -> list[Segment]:
         """Take the next row; return the segments that can't change any more."""
+        ended = self._end(self._clock.end_seconds) if self._was_away(prediction) else []
         self._clock.tick(prediction.time_seconds)
+        if not prediction.known:
+            return ended + self._end(prediction.time_seconds)
+        return ended + self._add(prediction)
+
+    def _was_away(self, prediction: Prediction) -> bool:
+        """Say whether a person comes back: there are no rows of the time in between."""
+        if prediction.person is None or self._clock.since(prediction.time_seconds) <= AWAY_SECONDS:
+            return False
+        return prediction.time_seconds - self._clock.end_seconds > AWAY_SECONDS
+
+    def _add(self, prediction: Prediction) -> list[Segment]:
         label = self._position[prediction.label]
         probabilities = prediction.probabilities.astype(np.float64)
         run, given = self._run, []
@@ -113,9 +134,12 @@ class Segmenter:
 
     def finish(self) -> list[Segment]:
         """No more rows will come: return the rest."""
+        return self._end(self._clock.end_seconds)
+
+    def _end(self, end_seconds: float) -> list[Segment]:
         if self._run is None:
             return []
-        self._run.end_seconds = self._clock.end_seconds
+        self._run.end_seconds = end_seconds
         runs = self._merged([*self._group, self._run])
         self._group, self._run = [], None
         return [self._segment(run) for run in runs]
@@ -145,6 +169,34 @@ class Segmenter:
     def _segment(self, run: _Run) -> Segment:
         probability = float(run.total[run.label]) / run.frames
         return Segment(run.start_seconds, run.end_seconds, self._labels[run.label], probability)
+
+
+class PeopleSegmenter:
+    """Cut the rows of each person into segments of their own.
+
+    Args:
+        labels: Class names in the order of the probabilities.
+        min_seconds: Shortest segment.
+    """
+
+    def __init__(self, labels: tuple[str, ...], min_seconds: float) -> None:
+        self._labels, self._min_seconds = labels, min_seconds
+        self._lanes: dict[int | None, Segmenter] = {}
+
+    def add(self, prediction: Prediction) -> list[Segment]:
+        """Take the next row; return the segments that can't change any more."""
+        person = prediction.person
+        if person not in self._lanes:
+            self._lanes[person] = Segmenter(self._labels, self._min_seconds)
+        return _of(person, self._lanes[person].add(prediction))
+
+    def finish(self) -> list[Segment]:
+        """No more rows will come: return the rest, one person after the other."""
+        return [item for person, lane in self._lanes.items() for item in _of(person, lane.finish())]
+
+
+def _of(person: int | None, segments: list[Segment]) -> list[Segment]:
+    return [replace(segment, person=person) for segment in segments] if person is not None else segments
 
 
 def _joined(runs: Sequence[_Run]) -> list[_Run]:

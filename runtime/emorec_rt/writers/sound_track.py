@@ -13,12 +13,14 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
+from emorec_rt.media.downmix import planes_of
+from emorec_rt.media.joins import clock_of, timed_packets
 from emorec_rt.media.packets import PacketDecoder
 from emorec_rt.media.sound import GAP_SECONDS
 from emorec_rt.media.timeline import Timeline
 
 COPIED_CODECS: Final = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "mp3float", "opus", "libopus"})
-"""What MP4 holds and common players play from it (FFmpeg's decoder names)."""
+"""Codecs that MP4 holds and common players play from it (FFmpeg's decoder names)."""
 
 _NEEDS_EXTRADATA: Final = frozenset({"alac", "flac", "opus", "libopus"})
 _MP3_MIN_RATE_HZ: Final = 16_000  # MP4 knows no slower MP3
@@ -40,7 +42,7 @@ _BITS_PER_CHANNEL: Final = 96_000
 
 
 class SoundTrack(Protocol):
-    """Writes the sound up to a time; ``finish`` writes the rest."""
+    """Writes the sound up to a time; ``finish`` writes the rest, ``cut`` leaves it out."""
 
     def advance(self, until_seconds: float) -> None:
         """Write what starts before ``until_seconds``, counted from the container's start."""
@@ -50,17 +52,34 @@ class SoundTrack(Protocol):
         """Write the rest."""
         ...
 
+    def cut(self) -> None:
+        """End the track where it is."""
+        ...
+
 
 def sound_track(
-    source: InputContainer, sound: AudioStream | None, out: OutputContainer, start_seconds: float
+    source: InputContainer,
+    sound: AudioStream | None,
+    out: OutputContainer,
+    start_seconds: float,
+    *,
+    skips: bool = False,
 ) -> SoundTrack:
-    """The track for ``sound``, times counted from ``start_seconds``; without sound one that does nothing."""
+    """Make the track for ``sound``; without sound one that does nothing.
+
+    Args:
+        source: Where packets come from.
+        sound: Its stream.
+        out: Where they go.
+        start_seconds: Time that the track counts from.
+        skips: Whether sound before that is left out.
+    """
     if sound is None:
         return _Silent()
-    packets = (packet for packet in source.demux(sound) if packet.size)
+    packets = timed_packets(source, {sound.index}, clock_of(source))
     if _can_be_copied(sound):
-        return _Copied(packets, sound, out, start_seconds)
-    return _Encoded(packets, sound, out, start_seconds)
+        return _Copied(packets, sound, out, start_seconds, skips=skips)
+    return _Encoded(packets, sound, out, start_seconds, skips=skips)
 
 
 def _can_be_copied(sound: AudioStream) -> bool:
@@ -77,12 +96,20 @@ class _Silent:
 
     def finish(self) -> None: ...
 
+    def cut(self) -> None: ...
+
 
 class _Copied:
     """Packets with their own times, but for a restarted clock, which goes on as the decoder lets it."""
 
     def __init__(
-        self, packets: Iterator[Packet[Any]], sound: AudioStream, out: OutputContainer, start_seconds: float
+        self,
+        packets: Iterator[Packet[Any]],
+        sound: AudioStream,
+        out: OutputContainer,
+        start_seconds: float,
+        *,
+        skips: bool,
     ) -> None:
         self._packets = packets
         self._out = out
@@ -90,6 +117,7 @@ class _Copied:
         self._tick = sound.time_base or Fraction(1, sound.codec_context.sample_rate)
         self._timeline = Timeline(sound.time_base)
         self._start_seconds = start_seconds
+        self._skips = skips
         self._end_seconds: float | None = None
         self._last_dts: int | None = None
         self._reached_seconds = -np.inf
@@ -105,11 +133,15 @@ class _Copied:
     def finish(self) -> None:
         self.advance(np.inf)
 
+    def cut(self) -> None: ...
+
     def _copy(self, packet: Packet[Any]) -> None:
         end = self._end_seconds
         seconds = self._timeline.resolve(packet.pts, earliest=end, expected=end or 0.0)
         self._end_seconds = seconds + float((packet.duration or 0) * self._tick)
         self._reached_seconds = seconds - self._start_seconds
+        if self._skips and self._reached_seconds < 0:
+            return
         pts = round(self._reached_seconds / self._tick)
         if self._last_dts is not None and pts <= self._last_dts:
             return  # heard already; MP4 can't hold it twice
@@ -122,13 +154,20 @@ class _Encoded:
     """Decoded and encoded as AAC; gaps become silence, so that the sound stays at its times."""
 
     def __init__(
-        self, packets: Iterator[Packet[Any]], sound: AudioStream, out: OutputContainer, start_seconds: float
+        self,
+        packets: Iterator[Packet[Any]],
+        sound: AudioStream,
+        out: OutputContainer,
+        start_seconds: float,
+        *,
+        skips: bool,
     ) -> None:
         codec = sound.codec_context
         self._packets = packets
         self._decoder = PacketDecoder[AudioFrame](sound)
         self._timeline = Timeline(sound.time_base)
         self._start_seconds = start_seconds
+        self._skips = skips
         self._end_seconds: float | None = None
         self._rate_hz = codec.sample_rate if codec.sample_rate in _AAC_RATES_HZ else 48_000
         self._layout = "mono" if codec.layout.nb_channels == 1 else "stereo"
@@ -150,6 +189,9 @@ class _Encoded:
 
     def finish(self) -> None:
         self.advance(np.inf)
+        self.cut()
+
+    def cut(self) -> None:
         self._flush()
         self._out.mux(self._stream.encode(None))
 
@@ -158,6 +200,9 @@ class _Encoded:
             return
         end = self._end_seconds
         start = self._timeline.resolve(frame.pts, earliest=end, expected=end or 0.0)
+        if self._skips and end is None and start < self._start_seconds:
+            self._reached_seconds = start - self._start_seconds
+            return
         if end is None:
             self._next_pts = round((start - self._start_seconds) * self._rate_hz)
         elif start - end > GAP_SECONDS:
@@ -196,7 +241,7 @@ class _Encoded:
 def _silence(like: AudioFrame, samples: int) -> AudioFrame:
     frame = AudioFrame(format=like.format.name, layout=like.layout.name, samples=samples)
     middle = 128 if like.format.name.startswith("u8") else 0
-    for plane in frame.planes:
+    for plane in planes_of(frame):
         plane.update(bytes([middle]) * plane.buffer_size)
     frame.sample_rate = like.sample_rate
     return frame

@@ -1,15 +1,15 @@
-"""What a writer asks the input itself: when it starts."""
+"""Start time of the input, read from the file itself."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from emorec_rt.constants import ABSURD_SECONDS
 from emorec_rt.errors import MediaError
 from emorec_rt.media import MediaLimits
 from emorec_rt.media.container import open_container
 
 MICROSECONDS = 1_000_000
-ABSURD_SECONDS = 1e10
 
 
 def start_seconds(source: Path) -> float:

@@ -7,7 +7,7 @@ Row formats keep the container's own clock.
 
 from __future__ import annotations
 
-from emorec_rt.prediction import Prediction
+from emorec_rt.windows.prediction import Prediction
 from emorec_rt.writers.base import Target
 from emorec_rt.writers.segments import Segment, Segmenter
 from emorec_rt.writers.source import start_seconds
@@ -19,13 +19,21 @@ class _Subtitles:
     _head = ""
 
     def __init__(self, target: Target) -> None:
-        self._segmenter = Segmenter(target.labels, target.min_segment_seconds)
+        self._segmenter = Segmenter(target.labels, target.options.min_segment_seconds)
         self._start_seconds = start_seconds(target.source)
+        self._notice = " ".join(target.notice.split())
         self._count = 0
 
     def header(self) -> str:
-        """What the format starts with."""
-        return self._head
+        """The start of the file."""
+        return self._head + self._note()
+
+    def _note(self) -> str:
+        """The notice as a cue of a millisecond: SubRip has no comments."""
+        if not self._notice:
+            return ""
+        self._count += 1
+        return f"{self._count}\n{self._clock(0)} --> {self._clock(1)}\nNOTE {self._notice}\n\n"
 
     def row(self, prediction: Prediction) -> str:
         """The subtitles that this frame completes, often none."""
@@ -47,7 +55,9 @@ class _Subtitles:
         return f"{segment.label} {segment.probability:.2f}"
 
     def _time(self, seconds: float) -> str:
-        milliseconds = max(round((seconds - self._start_seconds) * 1000), 0)
+        return self._clock(max(round((seconds - self._start_seconds) * 1000), 0))
+
+    def _clock(self, milliseconds: int) -> str:
         whole, thousandths = divmod(milliseconds, 1000)
         minutes, whole = divmod(whole, 60)
         hours, minutes = divmod(minutes, 60)
@@ -64,6 +74,10 @@ class VttFormat(_Subtitles):
     _decimal = "."
     _numbered = False
     _head = "WEBVTT\n\n"
+
+    def _note(self) -> str:
+        # A comment must not hold an arrow.
+        return f"NOTE {self._notice.replace('-->', '->')}\n\n" if self._notice else ""
 
     def _text(self, segment: Segment) -> str:
         # WebVTT reads markup in its text.

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from emorec_rt.errors import OutputError
-from emorec_rt.prediction import Prediction
-from emorec_rt.writers.base import STDOUT, Format, Target, WholeFile
+from emorec_rt.files import WholeFile
+from emorec_rt.windows.prediction import Prediction
+from emorec_rt.writers.base import STDOUT, Format, Target
 
 
 class ReaderGoneError(OutputError):
@@ -26,7 +27,21 @@ class _Sink(Protocol):
 
 
 class Stdout:
-    """Standard output, flushed with each write, so that whoever reads it is never behind."""
+    """Standard output, flushed with each write, so that whoever reads it is never behind.
+
+    Text is UTF-8, as in files; a terminal of another encoding gets escapes for what it can't show.
+
+    Raises:
+        OutputError: It is closed.
+    """
+
+    def __init__(self) -> None:
+        if sys.stdout is None:
+            raise OutputError("standard output", "is closed; give --out FILE")
+        if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() not in ("utf-8", "utf8"):
+            terminal = sys.stdout.isatty()
+            encoding, errors = (None, "backslashreplace") if terminal else ("utf-8", "strict")
+            sys.stdout.reconfigure(encoding=encoding, errors=errors)
 
     def write(self, data: str) -> None:
         """Write and flush.

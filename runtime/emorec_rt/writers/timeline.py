@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from emorec_rt.errors import OutputError
-from emorec_rt.prediction import Prediction
-from emorec_rt.sources import masked
-from emorec_rt.writers.base import Target, WholeFile
+from emorec_rt.files import WholeFile
+from emorec_rt.media.sources import masked
+from emorec_rt.windows.prediction import Prediction
+from emorec_rt.writers.base import Target
 from emorec_rt.writers.curve import Extent, curve
 from emorec_rt.writers.plot import PLOT_COLUMNS, plot
 from emorec_rt.writers.raster import to_png
+from emorec_rt.writers.row_buffer import RowBuffer
 from emorec_rt.writers.shapes import Drawing
 from emorec_rt.writers.source import start_seconds
-from emorec_rt.writers.spool import RowSpool
 from emorec_rt.writers.svg import to_svg
 
 
@@ -29,7 +30,7 @@ class TimelineWriter:
         self._target = target
         self._encode = encode
         self._file = WholeFile(target.path)
-        self._rows = RowSpool(target.labels)
+        self._rows = RowBuffer(target.labels)
         self._extent = Extent()
         self._start_seconds = start_seconds(target.source)
 
@@ -46,7 +47,9 @@ class TimelineWriter:
         if not self._rows.count:
             raise OutputError(self._target.path, f"{masked(self._target.source)} gave no rows to plot")
         thinned = curve(self._rows, self._extent, PLOT_COLUMNS)
-        drawing = plot(thinned, self._target.labels, self._target.video, self._start_seconds)
+        drawing = plot(
+            thinned, self._target.labels, self._target.video, self._start_seconds, self._target.notice
+        )
         self._file.write(self._encode(drawing))
         self._file.commit()
         self._rows.close()

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from emorec_rt.bundle import sha256_of
-from emorec_rt.manifest import Graph, TensorSpec, Variant
+from emorec_rt.bundle.manifest import Graph, TensorSpec, Variant
 
 INPUT = TensorSpec(name="frames", dtype="uint8", shape=(-1, 3))
 OUTPUT = TensorSpec(name="embeddings", dtype="float32", shape=(-1, 3))

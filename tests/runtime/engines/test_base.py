@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emorec_rt.engines.base import common_batch, engine_error
-from emorec_rt.errors import EngineError, OutOfMemoryError
+from emorec_rt.engines.base import common_batch
+from emorec_rt.errors import EngineError, OutOfMemoryError, engine_error
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,18 @@ import pytest
 
 from emorec_rt import engines
 from emorec_rt.bundle import Bundle, open_bundle
-from emorec_rt.engines import BACKENDS, Backend, choose_backend, default_precision, open_engines
-from emorec_rt.errors import BackendUnavailableError, EngineError, MismatchError, UsageError
-from emorec_rt.manifest import GRAPH_NAMES, Precision
-from emorec_rt.recognizer import Options, Recognizer
+from emorec_rt.bundle.manifest import GRAPH_NAMES, Precision
+from emorec_rt.engines import choose_backend, default_precision, describe, open_engines
+from emorec_rt.engines.base import Backend
+from emorec_rt.errors import (
+    BackendUnavailableError,
+    EngineError,
+    MismatchError,
+    OutputError,
+    UsageError,
+)
+from emorec_rt.recognizer.options import Options
+from emorec_rt.recognizer.recognizer import Recognizer
 
 
 @pytest.fixture
@@ -27,23 +35,24 @@ def bundle() -> Bundle:
 def table(monkeypatch: pytest.MonkeyPatch) -> dict[str, Backend]:
     """``fast``, ``named`` (by name only), ``slow``: engines are just their names."""
     made = {
-        name: Backend(lambda path, graph, threads, name=name: name, lambda: None, automatic=name != "named")
+        name: Backend(lambda *_, name=name, **__: name, lambda: None, "pip", automatic=name != "named")
         for name in ("fast", "named", "slow")
     }
-    monkeypatch.setattr(engines, "BACKENDS", made)
+    monkeypatch.setattr(engines, "BACKENDS", dict.fromkeys(made, "nowhere"))
+    monkeypatch.setattr(engines, "describe", made.__getitem__)
     return made
 
 
 def broken(error: Exception) -> Backend:
-    def open_(path: Path, graph: Any, threads: int | None) -> Any:
+    def open_(path: Path, graph: Any, **_: Any) -> Any:
         raise error
 
-    return Backend(open_, lambda: None)
+    return Backend(open_, lambda: None, "pip")
 
 
 def test_auto_takes_the_fastest_that_works(table: dict[str, Backend], bundle: Bundle) -> None:
     assert open_engines(bundle) == ("fast", dict.fromkeys(GRAPH_NAMES, "fast"))
-    table["fast"] = Backend(table["fast"].open, lambda: "no GPU")
+    table["fast"] = replace(table["fast"], unavailable=lambda: "no GPU")
     assert choose_backend() == "slow"
     assert open_engines(bundle, ("audio",)) == ("slow", {"audio": "slow"})
 
@@ -55,7 +64,14 @@ def test_a_name_is_taken_at_its_word(table: dict[str, Backend], bundle: Bundle) 
         open_engines(bundle, backend="slow")
 
 
-@pytest.mark.parametrize("error", [EngineError("can't parse it"), MismatchError("computes something else")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        EngineError("can't parse it"),
+        MismatchError("computes something else"),
+        OutputError("plans", "disk full"),
+    ],
+)
 def test_auto_passes_over_what_fails_and_says_why(
     error: Exception, table: dict[str, Backend], bundle: Bundle, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -74,22 +90,23 @@ def test_unknown_names_and_empty_machines_are_one_line(table: dict[str, Backend]
     with pytest.raises(UsageError, match="unknown backend foo; there are auto, fast, named, slow"):
         open_engines(bundle, backend="foo")
     for name in table:
-        table[name] = Backend(table[name].open, lambda: "missing", automatic=table[name].automatic)
+        table[name] = replace(table[name], unavailable=lambda: "missing")
     with pytest.raises(BackendUnavailableError, match="an inference library"):
         open_engines(bundle)
 
 
 def test_every_backend_answers_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    from emorec_rt.engines import ort_providers, torch_tensorrt
+    from emorec_rt.engines import ort_providers
+    from emorec_torch import tensorrt as torch_tensorrt
 
     ort_providers.require.cache_clear()
     for module in (ort_providers, torch_tensorrt):
         monkeypatch.setattr(module, "no_gpu", lambda: "there is none")
     for name in ("onnxruntime-cuda", "onnxruntime-tensorrt", "torch-tensorrt"):
-        reason = BACKENDS[name].unavailable()
+        reason = describe(name).unavailable()
         assert reason is not None
         assert "\n" not in reason
-    assert BACKENDS["onnxruntime"].unavailable() is None
+    assert describe("onnxruntime").unavailable() is None
 
 
 def test_the_recogniser_says_what_runs() -> None:
@@ -103,7 +120,7 @@ def test_who_builds_is_told_of_the_progress(table: dict[str, Backend], bundle: B
         progress(path.name, 1, 1)
         return "built"
 
-    table["fast"] = Backend(builds, lambda: None, builds=True)
+    table["fast"] = Backend(builds, lambda: None, "pip")
     _, made = open_engines(bundle, progress=lambda phase, done, steps: told.append(phase) is None)
     assert set(made.values()) == {"built"}
     assert len(told) == len(GRAPH_NAMES)

@@ -9,12 +9,14 @@ import pytest
 
 import gpu
 from emorec_rt.bundle import open_bundle
-from emorec_rt.engines import BACKENDS
+from emorec_rt.bundle.manifest import GRAPH_NAMES, GraphName
+from emorec_rt.engines import describe
 from emorec_rt.engines.compare import compare
 from emorec_rt.engines.ort import OrtEngine
-from emorec_rt.engines.ort_gpu import OrtGpuEngine, open_cuda
-from emorec_rt.manifest import GRAPH_NAMES, GraphName
-from emorec_rt.recognizer import Options, Recognizer
+from emorec_rt.engines.ort_cuda import open_cuda
+from emorec_rt.engines.ort_gpu import OrtGpuEngine
+from emorec_rt.recognizer.options import Options
+from emorec_rt.recognizer.recognizer import Recognizer
 
 pytestmark = pytest.mark.gpu
 BUNDLE = open_bundle()
@@ -33,7 +35,7 @@ def test_a_graph_gives_what_the_cpu_gives(backend: str, graph: GraphName) -> Non
     gpu.need(backend)
     path, entry = BUNDLE.graph_file(graph, "fp32"), BUNDLE.manifest.graphs[graph]
     reference = OrtEngine(path, entry.inputs, entry.outputs)
-    compare(path.name, BACKENDS[backend].open(path, entry, None), reference, "fp32")
+    compare(path.name, describe(backend).open(path, entry), reference, "fp32")
 
 
 def test_cuda_graphs_replay_new_inputs() -> None:

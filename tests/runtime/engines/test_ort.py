@@ -11,9 +11,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from emorec_rt.bundle.manifest import TensorSpec
 from emorec_rt.engines.ort import OrtEngine, session_options
 from emorec_rt.errors import BackendUnavailableError, BundleError, EngineError
-from emorec_rt.manifest import TensorSpec
 
 INPUT = TensorSpec(name="frames", dtype="uint8", shape=(-1, 3))
 OUTPUT = TensorSpec(name="embeddings", dtype="float32", shape=(-1, 3))
@@ -114,7 +114,8 @@ def test_threads_are_explicit() -> None:
 
 def test_stderr_stays_quiet(graph_file: Path) -> None:
     program = (
-        "import sys; from emorec_rt.engines.ort import OrtEngine; from emorec_rt.manifest import TensorSpec\n"
+        "import sys; from emorec_rt.engines.ort import OrtEngine\n"
+        "from emorec_rt.bundle.manifest import TensorSpec\n"
         "from emorec_rt.errors import BundleError\n"
         "spec = TensorSpec(name='frames', dtype='uint8', shape=(-1, 3))\n"
         "try: OrtEngine(sys.argv[1], (spec,), (spec,))\n"

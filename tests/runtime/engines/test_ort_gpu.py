@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,14 +11,17 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from click.testing import CliRunner
 
-from emorec_rt.engines import BACKENDS, ort_gpu, ort_providers
+from emorec_rt.bundle.manifest import Graph
+from emorec_rt.cli import cli
+from emorec_rt.engines import describe, ort_cuda, ort_gpu, ort_providers, ort_tensorrt
 from emorec_rt.engines.ort import CPU, OrtEngine
-from emorec_rt.engines.ort_gpu import KEPT_BINDINGS, OrtGpuEngine, open_cuda
+from emorec_rt.engines.ort_cuda import open_cuda
+from emorec_rt.engines.ort_gpu import KEPT_BINDINGS, OrtGpuEngine
 from emorec_rt.engines.ort_providers import Accelerator, cuda, tensorrt
 from emorec_rt.engines.tensorrt.options import BatchRange
 from emorec_rt.errors import BackendUnavailableError, EngineError, NoGpuError, OutOfMemoryError
-from emorec_rt.manifest import Graph
 
 HOST = Accelerator(CPU, others=(), device="cpu")
 
@@ -169,14 +173,14 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     )
     monkeypatch.setattr(ort_providers, "no_gpu", lambda: state.gpu)
     monkeypatch.setattr(ort_providers, "import_onnxruntime", lambda: module)
-    monkeypatch.setattr(ort_providers.importlib, "import_module", lambda name: None)
+    monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace())
     yield state
     ort_providers.require.cache_clear()
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime-cuda", "onnxruntime-tensorrt"])
 def test_a_whole_machine_can(machine: SimpleNamespace, backend: str, capsys: Any) -> None:
-    assert BACKENDS[backend].unavailable() is None
+    assert describe(backend).unavailable() is None
     assert capsys.readouterr().out == "", "what onnxruntime prints while it looks for libraries is kept back"
 
 
@@ -193,11 +197,22 @@ def test_what_is_missing_is_one_line(
     machine: SimpleNamespace, backend: str, change: dict[str, Any], reason: str
 ) -> None:
     vars(machine).update(change)
-    found = BACKENDS[backend].unavailable()
+    found = describe(backend).unavailable()
     assert found is not None
     assert found.startswith(f"backend {backend} ")
     assert reason in found
     assert "\n" not in found
+
+
+def test_two_packages_of_one_module_are_told(
+    machine: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ort_providers, "distribution", lambda name: name)
+    machine.providers = []
+    found = describe("onnxruntime-cuda").unavailable()
+    assert "onnxruntime and onnxruntime-gpu are installed over each other" in str(found)
+    done = CliRunner().invoke(cli, ["doctor"])
+    assert "onnxruntime twice" in done.output
 
 
 def test_the_probe_runs() -> None:
@@ -234,12 +249,13 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         )
 
     monkeypatch.setattr(ort_gpu, "open_session", open_session)
-    monkeypatch.setattr(ort_gpu, "require", lambda backend: None)
+    for module in (ort_cuda, ort_tensorrt):
+        monkeypatch.setattr(module, "require", lambda backend: None)
     return opened
 
 
 def test_the_cuda_backend_opens_a_graph(double: tuple[Path, Graph], sessions: list[Any]) -> None:
-    BACKENDS["onnxruntime-cuda"].open(*double, 1)
+    describe("onnxruntime-cuda").open(*double, threads=1)
     ((first, second),) = sessions
     assert (first[0], first[1]["enable_cuda_graph"]) == ("CUDAExecutionProvider", "1")
     assert second == CPU
@@ -259,7 +275,7 @@ def test_the_tensorrt_provider_keeps_its_engines_beside_the_bundle(
     path.write_bytes(double[0].read_bytes())
     if not writable:
         (path.parent / "plans").touch()
-    BACKENDS["onnxruntime-tensorrt"].open(path, double[1], 1)
+    describe("onnxruntime-tensorrt").open(path, double[1], threads=1)
     ((first, *others),) = sessions
     root = path.parent if writable else tmp_path / "cache" / "emorec"
     cache = Path(first[1]["trt_engine_cache_path"])

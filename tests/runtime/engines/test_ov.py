@@ -1,4 +1,4 @@
-"""OpenVINO beside ONNX Runtime on the demo bundle's graphs, and from several threads."""
+"""OpenVINO beside ONNX Runtime on the default bundle's graphs, and from several threads."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from emorec_rt.bundle import open_bundle
+from emorec_rt.bundle.manifest import GRAPH_NAMES, GraphName
 from emorec_rt.engines import open_engine
-from emorec_rt.manifest import GRAPH_NAMES, GraphName
 from random_feeds import random_feeds
 
 pytest.importorskip("openvino", reason="openvino is not installed")

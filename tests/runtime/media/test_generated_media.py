@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from emorec_rt.constants import SAMPLE_RATE_HZ
 from emorec_rt.errors import MediaError, UsageError
 from emorec_rt.media import Frame, MediaLimits, Samples, open_media
 from emorec_rt.media.orientation import upright
-from emorec_rt.signal import SAMPLE_RATE_HZ
 
 ONE = 0x10000
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -137,7 +137,7 @@ def test_a_sine_keeps_frequency_amplitude_and_place(
     # Correlation with the sine itself: right only if rate, phase and start are.
     inside = (times >= 1.1) & (times <= 1.9)
     expected = 0.5 * np.sin(2 * np.pi * 440 * (times[inside] - 1.0))
-    assert np.corrcoef(heard[inside], expected)[0, 1] > 0.99
+    assert np.corrcoef(heard[inside], expected)[0, 1] > 0.98  # FFmpeg 7's AAC encoder
     assert heard[inside].std() == pytest.approx(0.5 / np.sqrt(2), rel=0.03)
     loud = times[np.abs(heard) > 0.1]
     assert loud[0] == pytest.approx(1.0, abs=0.005)
@@ -274,3 +274,11 @@ def test_pictures_leave_memory_without_the_cycle_collector(write_clip: Callable[
     finally:
         gc.enable()
     assert kept <= 2
+
+
+def test_tags_that_are_not_utf8_are_no_reason_to_refuse(write_clip: Callable[..., Path]) -> None:
+    path = write_clip("clip.wav", sound=[(0, np.zeros(1024, np.float32))])
+    data = path.read_bytes()
+    tag = b"LIST" + struct.pack("<I", 16) + b"INFOINAM" + struct.pack("<I", 4) + b"caf\xe9"
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(data) + len(tag) - 8) + b"WAVE" + tag + data[12:])
+    assert _blocks(path)

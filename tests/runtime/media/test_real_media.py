@@ -10,9 +10,9 @@ import av
 import numpy as np
 import pytest
 
+from emorec_rt.constants import SAMPLE_RATE_HZ
 from emorec_rt.errors import MediaError
 from emorec_rt.media import Frame, MediaLimits, Samples, open_media
-from emorec_rt.signal import SAMPLE_RATE_HZ
 
 MILLISECOND = 0.001
 MOST_ITEMS = 200

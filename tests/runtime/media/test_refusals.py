@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import socket
 import struct
@@ -17,6 +19,7 @@ import pytest
 
 from emorec_rt.errors import MediaError
 from emorec_rt.media import MediaLimits, open_media
+from emorec_rt.media.container import LocalFile
 from emorec_rt.media.tracks import choose_video
 
 
@@ -170,3 +173,53 @@ def test_memory_does_not_grow_with_length(write_clip: Callable[..., Path]) -> No
     assert run.stderr == ""
     # The long clip's frames are 55 MB, its sound 8 MB.
     assert int(run.stdout) < 8 * 1024
+
+
+def test_a_disk_that_fails_in_the_middle_is_a_warning(
+    write_clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 44_100 * 20).astype(np.float32)
+    path = write_clip("clip.mkv", times=[k / 25 for k in range(500)], sound=[(0.0, noise)])
+    fetch, left = LocalFile._fetch, [path.stat().st_size // 2]
+
+    def failing(file: LocalFile, size: int) -> bytes:
+        left[0] -= size
+        if left[0] < 0:
+            raise OSError(errno.EIO, "Input/output error")
+        return fetch(file, size)
+
+    monkeypatch.setattr(LocalFile, "_fetch", failing)
+    with open_media(path) as media:
+        items = list(media)
+    assert len(items) > 100
+    assert "reading stopped before the end of the file: Input/output error" in media.warnings
+    assert capfd.readouterr() == ("", "")
+
+
+def test_control_c_while_a_file_is_read_is_not_lost(
+    write_clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = write_clip("clip.mkv", times=[0, 0.04])
+
+    def interrupted(_file: LocalFile, _size: int) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LocalFile, "_fetch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        open_media(path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_tracks_in_other_files_are_refused_quietly(
+    write_clip: Callable[..., Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A QuickTime file whose tracks point to other files, as editors write them."""
+    path = write_clip("clip.mov", times=[0, 0.04], sound=[(0.0, np.zeros(4410, np.float32))])
+    data = path.read_bytes()
+    inside = struct.pack(">I4sI", 12, b"url ", 1)
+    assert data.count(inside) >= 2
+    # Flags 0: not in this file. A box of the same size that has no place for a name names an empty one.
+    path.write_bytes(data.replace(inside, struct.pack(">I4sI", 12, b"alis", 0)))
+    with contextlib.suppress(MediaError), open_media(path) as media:
+        list(media)
+    assert capfd.readouterr() == ("", "")

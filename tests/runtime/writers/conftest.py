@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from emorec_rt.constants import EXPRESSIONS
 from emorec_rt.faces import Box
-from emorec_rt.prediction import Prediction
-from emorec_rt.signal import EXPRESSIONS
-from emorec_rt.writers import Target, Writer
+from emorec_rt.windows.prediction import Prediction
+from emorec_rt.writers import OutputOptions, Target, Writer
 
 TICK = Fraction(1, 90_000)
 
@@ -32,7 +32,7 @@ def rows(times: Iterable[float], label: str = "Happiness") -> list[Prediction]:
 
 
 def target(path: Path, source: Path = Path("nowhere/talk.mp4"), **options: float) -> Target:
-    return Target(source, path, EXPRESSIONS, **options)
+    return Target(source, path, EXPRESSIONS, OutputOptions(**options))
 
 
 def write_all(writer: Writer, predictions: Iterable[Prediction]) -> None:

@@ -7,13 +7,15 @@ import av
 import numpy as np
 import pytest
 
+from emorec_rt.constants import EXPRESSIONS
 from emorec_rt.errors import MediaError, OutputError
 from emorec_rt.media import MediaLimits, Samples, open_media
-from emorec_rt.prediction import Prediction
+from emorec_rt.windows.prediction import Prediction
 from emorec_rt.writers import FORMATS, Target
+from emorec_rt.writers.annotate import AnnotatedWriter
 from emorec_rt.writers.source import start_seconds
 
-from .conftest import leftovers, rows, target, write_all
+from .conftest import leftovers, prediction, rows, target, write_all
 
 EVEN = [0.04 * i for i in range(25)]
 UNEVEN = [0.0, 0.04, 0.05, 0.2, 0.61, 0.62, 0.9, 1.4]
@@ -176,12 +178,11 @@ def test_it_reads_within_the_limits_that_the_rows_were_made_with(tmp_path: Path,
 
 
 def test_progress_reaches_the_end(tmp_path: Path, clip) -> None:
-    seen: list[float] = []
-    source = clip("c.mkv", EVEN)
-    write_all(
-        FORMATS["mp4"].make(Target(source, tmp_path / "a.mp4", target(source).labels, progress=seen.append)),
-        rows(EVEN),
-    )
+    writer = AnnotatedWriter(target(tmp_path / "a.mp4", clip("c.mkv", EVEN)))
+    for row in rows(EVEN):
+        writer.write(row)
+    seen = list(writer.render())
+    writer.commit()
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
 
@@ -208,3 +209,19 @@ def test_real_media_keep_frames_and_sound(media_root: Path, tmp_path: Path) -> N
     assert_in_sync(
         sound_of(media_root / "faces" / names[0], 8.0), sound_of(tmp_path / "face_noface.mp4", 8.0)
     )
+
+
+@pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
+def test_a_part_is_a_short_video(tmp_path: Path, clip, codec: str) -> None:
+    times = [0.04 * i for i in range(100)]
+    source = clip("talk.mkv", times, sound_codec=codec, sound_seconds=4.0)
+    path = tmp_path / "part.mp4"
+    made = Target(source, path, EXPRESSIONS, part_seconds=(1.0, 2.0))
+    write_all(FORMATS["mp4"].make(made), [prediction(i, times[i]) for i in range(25, 50)])
+    with av.open(str(path)) as out:
+        frames = list(out.decode(video=0))
+        assert len(frames) == 25
+        assert frames[0].time == pytest.approx(0.0, abs=0.01)
+        sound = out.streams.audio[0]
+        length = float(sound.duration * sound.time_base)
+        assert length == pytest.approx(1.0, abs=0.1)

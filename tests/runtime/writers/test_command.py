@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from emorec_rt.bundle import DEMO_FOLDER
+from emorec_rt.bundle import DEFAULT_FOLDER
+from emorec_rt.writers import FORMATS
 
 from .test_text import environment
 
@@ -16,9 +17,9 @@ COMMAND = (sys.executable, "-c", "from emorec_rt.cli import main; main()")
 
 
 @pytest.fixture(autouse=True)
-def demo_bundle() -> None:
-    if not (DEMO_FOLDER / "manifest.json").is_file():
-        pytest.skip(f"there is no demo bundle in {DEMO_FOLDER}")
+def default_bundle() -> None:
+    if not (DEFAULT_FOLDER / "manifest.json").is_file():
+        pytest.skip(f"there is no default bundle in {DEFAULT_FOLDER}")
 
 
 @pytest.fixture
@@ -59,4 +60,5 @@ def test_a_reader_that_leaves_ends_it_quietly(talk: Path) -> None:
 
 def test_help_tells_the_formats() -> None:
     done = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True, env=environment())
-    assert "[txt|csv|jsonl|srt|vtt|mp4|png|svg]" in done.stdout
+    shown = "".join(done.stdout.split())
+    assert f"[{'|'.join(FORMATS)}]" in shown

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emorec_rt.prediction import Prediction
+from emorec_rt.windows.prediction import Prediction
 from emorec_rt.writers.segments import DEFAULT_STEP_SECONDS, Segment, Segmenter
 
 LABELS = ("a", "b", "c")

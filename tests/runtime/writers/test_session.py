@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from emorec_rt.constants import EXPRESSIONS
 from emorec_rt.errors import EngineError, MediaError
-from emorec_rt.inputs import Job, plan
-from emorec_rt.recognizer import Done, Event, Failed, Options, Row, Started
-from emorec_rt.session import BAR_STEPS, Session
-from emorec_rt.signal import EXPRESSIONS
+from emorec_rt.jobs.plan import Job, plan
+from emorec_rt.jobs.session import BAR_STEPS, Session
+from emorec_rt.recognizer.events import Done, Event, Failed, Row, Started
+from emorec_rt.recognizer.options import Options
+from listener import Listener
 
 from .conftest import leftovers, rows
 from .test_text import environment
@@ -27,7 +29,7 @@ TIMES = [0.04 * i for i in range(25)]
 class Scripted:
     """Gives the same rows for every input; ``broken`` ones fail in the middle."""
 
-    labels = EXPRESSIONS
+    labels, notice = EXPRESSIONS, ""
     options = Options()
 
     def __init__(self, times: Sequence[float] = TIMES, broken: Sequence[str] = ()) -> None:
@@ -57,18 +59,17 @@ def session(
     formats: Sequence[str] = (),
 ) -> tuple[Session, list[str]]:
     """A session, and the lines that it complains with."""
-    said: list[str] = []
+    listener = Listener()
     jobs: list[Job] = plan(inputs, outs, out_dir, formats)
-    return Session(Scripted(), jobs, complain=said.append), said  # type: ignore[arg-type]
+    return Session(Scripted(), jobs, listener), listener.lines  # type: ignore[arg-type]
 
 
 def test_all_results_of_one_pass(tmp_path: Path, clip) -> None:
     source = clip("talk.mkv", TIMES, sound_codec="aac")
     names = ["p.txt", "p.csv", "p.jsonl", "p.srt", "p.vtt", "p.mp4", "p.png", "p.svg"]
     made, said = session([source], [tmp_path / name for name in names])
-    steps: list[int] = []
-    made.progress = steps.append
     account = made.run()
+    steps = made.reporter.steps  # type: ignore[attr-defined]
     assert (account.failed, account.rows, made.recognizer.read) == (0, 25, ["talk.mkv"])
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, "in"])
     assert all((tmp_path / name).stat().st_size > 0 for name in names)
@@ -127,7 +128,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, clip) -> None:
     def interrupt(_: int) -> None:
         raise KeyboardInterrupt
 
-    made.progress = interrupt
+    made.reporter.advance = interrupt  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         made.run()
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
@@ -150,10 +151,10 @@ class Failing(Scripted):
 
 
 def test_engines_that_fail_cost_what_was_under_way(tmp_path: Path) -> None:
-    said: list[str] = []
+    listener = Listener()
     jobs = plan([Path(f"{name}.mp4") for name in "abcd"], [], tmp_path, ["csv"])
     scripted = Failing(broken=("b.mp4", "d.mp4"))
-    account = Session(scripted, jobs, complain=said.append).run()  # type: ignore[arg-type]
+    account = Session(scripted, jobs, listener).run()  # type: ignore[arg-type]
     assert [(str(outcome.source), outcome.status) for outcome in account.outcomes] == [
         ("a.mp4", "done"),
         ("b.mp4", "failed"),
@@ -161,7 +162,7 @@ def test_engines_that_fail_cost_what_was_under_way(tmp_path: Path) -> None:
         ("d.mp4", "failed"),
     ]
     assert scripted.reloads == 1  # nothing is left after the last one
-    assert said == [f"error: {name}.mp4: not finished, the library failed" for name in "bd"]
+    assert listener.lines == [f"error: {name}.mp4: not finished, the library failed" for name in "bd"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "c.csv"]
 
 
@@ -179,15 +180,9 @@ class TestStopped:
 
     def test_what_was_not_read_to_its_end_is_not_done(self, tmp_path: Path) -> None:
         jobs = plan([Path("a.mp4"), Path("b.mp4"), Path("c.mp4")], [], tmp_path, ["csv"])
-        settled: list[tuple[str, str]] = []
-        made = Session(
-            self.Stopping(),  # type: ignore[arg-type]
-            jobs,
-            complain=lambda _: None,
-            settled=lambda job, outcome: settled.append((job.source.name, outcome.status)),
-        )
-        account = made.run()
-        assert settled == [("a.mp4", "failed"), ("b.mp4", "failed"), ("c.mp4", "failed")]
+        listener = Listener()
+        account = Session(self.Stopping(), jobs, listener).run()  # type: ignore[arg-type]
+        assert listener.settled == [("a.mp4", "failed"), ("b.mp4", "failed"), ("c.mp4", "failed")]
         assert (account.done, account.failed) == (0, 3)
         assert [outcome.cause for outcome in account.outcomes[1:]] == ["not begun: the call was stopped"] * 2
         assert account.summary().startswith("0 of 3 inputs done, 3 failed")
@@ -205,7 +200,7 @@ class TestStopped:
                 yield Failed(source, MediaError(source, "the camera is gone"))
 
         jobs = plan([Path("a.mp4")], [tmp_path / "a.csv", tmp_path / "a.svg"], None, [])
-        account = Session(Lost(), jobs, complain=lambda _: None).run()  # type: ignore[arg-type]
+        account = Session(Lost(), jobs).run()  # type: ignore[arg-type]
         assert account.failed == 1
         assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
 
@@ -213,10 +208,11 @@ class TestStopped:
 SCRIPTED = """
 from pathlib import Path
 import numpy as np
-from emorec_rt.prediction import Prediction
-from emorec_rt.recognizer import Done, Options, Row, Started
+from emorec_rt.windows.prediction import Prediction
+from emorec_rt.recognizer.options import Options
+from emorec_rt.recognizer.events import Done, Row, Started
 class Scripted:
-    labels, options = ("a", "b"), Options()
+    labels, options, notice = ("a", "b"), Options(), ""
     def __init__(self, times):
         self.times, self.read, self.rows = times, [], 0
     def run(self, sources):
@@ -235,12 +231,16 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from scripted import Scripted
-from emorec_rt.inputs import plan
-from emorec_rt.session import Session
+from emorec_rt.jobs.plan import plan
+from emorec_rt.jobs.reporter import Reporter
+from emorec_rt.jobs.session import Session
 jobs = plan([Path("a.mp4"), Path("b.mp4")][: int(sys.argv[2])], list(map(Path, sys.argv[3:])), None, [])
 scripted = Scripted(times=[0.04 * i for i in range(5000)])
-account = Session(scripted, jobs, complain=lambda line: print(line, file=sys.stderr)).run()
-print(account.failed, account.reader_gone, scripted.rows < 5000, scripted.read, file=sys.stderr)
+class Printing(Reporter):
+    def say(self, line):
+        print(line, file=sys.stderr)
+totals = Session(scripted, jobs, Printing()).run()
+print(totals.failed, totals.reader_gone, scripted.rows < 5000, scripted.read, file=sys.stderr)
 """
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import av
 import pytest
 
-from emorec_rt.signal import EXPRESSIONS
+from emorec_rt.constants import EXPRESSIONS
 from emorec_rt.writers import FORMATS, Target
 from emorec_rt.writers.subtitles import VttFormat
 

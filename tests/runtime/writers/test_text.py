@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from emorec_rt.constants import EXPRESSIONS
 from emorec_rt.errors import OutputError
-from emorec_rt.signal import EXPRESSIONS
 from emorec_rt.writers import FORMATS, STDOUT, WholeFile
 
 from .conftest import leftovers, prediction, rows, target, write_all
@@ -110,7 +110,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from emorec_rt.errors import OutputError
-from emorec_rt.prediction import Prediction
+from emorec_rt.windows.prediction import Prediction
 from emorec_rt.writers import FORMATS, STDOUT, Target
 writer = FORMATS["jsonl"].make(Target(Path("talk.mp4"), STDOUT, ("a", "b")))
 row = Prediction(0, 0.0, "a", np.array([0.75, 0.25], np.float32), True, True)

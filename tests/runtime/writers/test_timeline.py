@@ -9,16 +9,16 @@ import cv2
 import numpy as np
 import pytest
 
+from emorec_rt.constants import EXPRESSIONS
 from emorec_rt.errors import OutputError
-from emorec_rt.prediction import Prediction
-from emorec_rt.signal import EXPRESSIONS
+from emorec_rt.windows.prediction import Prediction
 from emorec_rt.writers import FORMATS
 from emorec_rt.writers.curve import Extent, curve
 from emorec_rt.writers.palette import colours
 from emorec_rt.writers.plot import BOTTOM, LEFT, PLOT_COLUMNS, RIGHT, TOP, plot
 from emorec_rt.writers.raster import PIXELS_PER_POINT, to_png
+from emorec_rt.writers.row_buffer import IN_MEMORY_BYTES, RowBuffer
 from emorec_rt.writers.shapes import Polygon, Rectangle, Text
-from emorec_rt.writers.spool import IN_MEMORY_BYTES, RowSpool
 from emorec_rt.writers.svg import to_svg
 
 from .conftest import leftovers, prediction, rows, target, write_all
@@ -26,8 +26,8 @@ from .conftest import leftovers, prediction, rows, target, write_all
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def spooled(predictions: list[Prediction]) -> tuple[RowSpool, Extent]:
-    spool, extent = RowSpool(EXPRESSIONS), Extent()
+def spooled(predictions: list[Prediction]) -> tuple[RowBuffer, Extent]:
+    spool, extent = RowBuffer(EXPRESSIONS), Extent()
     for item in predictions:
         spool.append(item)
         extent.add(item.time_seconds)
@@ -62,7 +62,7 @@ class TestSpool:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-        spool = RowSpool(EXPRESSIONS)
+        spool = RowBuffer(EXPRESSIONS)
         item = prediction(0, 0.0)
         count = IN_MEMORY_BYTES // 60
         for _ in range(count):
@@ -144,7 +144,7 @@ def test_png_and_svg_show_the_same(tmp_path: Path) -> None:
     for suffix in ("png", "svg"):
         write_all(FORMATS[suffix].make(target(tmp_path / f"t.{suffix}")), two_halves(200))
     picture = cv2.imread(str(tmp_path / "t.png"))
-    document = ET.fromstring((tmp_path / "t.svg").read_text())  # noqa: S314
+    document = ET.fromstring((tmp_path / "t.svg").read_text())
     assert picture.shape[1] == PIXELS_PER_POINT * float(document.get("width", 0))
     assert picture.shape[0] == PIXELS_PER_POINT * float(document.get("height", 0))
     strip = [r for r in document.iter(f"{SVG}rect") if r.get("y") == "312"]
@@ -160,7 +160,7 @@ def test_png_and_svg_show_the_same(tmp_path: Path) -> None:
 
 def test_any_name_makes_well_formed_svg() -> None:
     svg = to_svg(drawn(two_halves(10), title='a < b & "c" \x07 \N{SNOWMAN}'))
-    document = ET.fromstring(svg)  # noqa: S314
+    document = ET.fromstring(svg)
     texts = [element.text for element in document.iter(f"{SVG}text")]
     assert 'a < b & "c"   \N{SNOWMAN}' in texts
     assert set(EXPRESSIONS) <= set(texts)

@@ -11,6 +11,10 @@ from torch import Tensor, nn
 MASKED_BIAS = -1e4
 """Added to the score of a masked key: nothing after softmax, and still finite in FP16."""
 
+FUTURE_BIAS = -2e4
+"""Added to the score of a later key in causal models. It outweighs ``MASKED_BIAS``: earlier keys win even
+where all of them are masked. The sum of both is finite in FP16."""
+
 
 class CrossAttention(nn.Module):
     """Multi-head attention of one stream to another (Vaswani et al. 2017).
@@ -35,7 +39,8 @@ class CrossAttention(nn.Module):
         Args:
             queries: ``[B, Q, D]``.
             keys: ``[B, K, D]``, the values too.
-            key_bias: ``[B, 1, 1, K]``, 0 or ``MASKED_BIAS``.
+            key_bias: ``[B, 1, 1, K]``, 0 or ``MASKED_BIAS``; in causal models ``[B, 1, Q, K]``, with
+                ``FUTURE_BIAS``.
 
         Returns:
             ``[B, Q, D]``.
@@ -77,3 +82,8 @@ class CrossBlock(nn.Module):
 def mask_to_bias(mask: Tensor) -> Tensor:
     """A mask ``[B, K]`` of 0 and 1 as ``[B, 1, 1, K]`` of ``MASKED_BIAS`` and 0."""
     return ((1.0 - mask) * MASKED_BIAS)[:, None, None, :]
+
+
+def future_bias(queries: Tensor, keys: Tensor) -> Tensor:
+    """Bias ``[1, 1, Q, K]`` that hides later keys, from the steps of queries ``[Q]`` and keys ``[K]``."""
+    return torch.where(keys[None, :] > queries[:, None], FUTURE_BIAS, 0.0)[None, None]

@@ -1,4 +1,4 @@
-"""Sound to tokens: wav2vec 2.0, or one of its kin, with its normalisation in front.
+"""Sound to tokens: wav2vec 2.0 or one of its kin, Whisper's encoder, or a small one; normalisation in front.
 
 Shapes: ``B`` chunks, ``N`` samples, ``S`` tokens of a chunk, ``Da`` width of a token.
 """
@@ -10,23 +10,34 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 from transformers import (
+    Data2VecAudioConfig,
+    Data2VecAudioModel,
     HubertConfig,
     HubertModel,
     PretrainedConfig,
     PreTrainedModel,
+    UniSpeechConfig,
+    UniSpeechModel,
+    UniSpeechSatConfig,
+    UniSpeechSatModel,
     Wav2Vec2Config,
     Wav2Vec2Model,
     WavLMConfig,
     WavLMModel,
 )
 
-from emorec_rt.manifest import Audio
+from emorec_rt.bundle.manifest import Audio
 from emorec_train.model.config import AudioConfig, AudioKind
+from emorec_train.model.mel_encoder import MelEncoder
+from emorec_train.model.whisper import Whisper
 
 CLASSES: Final[dict[AudioKind, tuple[type[PretrainedConfig], type[PreTrainedModel]]]] = {
     "wav2vec2": (Wav2Vec2Config, Wav2Vec2Model),
     "hubert": (HubertConfig, HubertModel),
     "wavlm": (WavLMConfig, WavLMModel),
+    "unispeech": (UniSpeechConfig, UniSpeechModel),
+    "unispeech-sat": (UniSpeechSatConfig, UniSpeechSatModel),
+    "data2vec-audio": (Data2VecAudioConfig, Data2VecAudioModel),
 }
 
 VARIANCE_FLOOR = 1e-7
@@ -34,17 +45,28 @@ VARIANCE_FLOOR = 1e-7
 
 
 class AudioEncoder(nn.Module):
-    """The last hidden state of transformers' model of ``config.kind``, on chunks of fixed length.
+    """The last hidden state of a model of ``config.kind``, on chunks of fixed length.
 
     Args:
         config: The encoder's architecture.
-        spec: Says whether chunks are brought to zero mean and unit variance.
+        spec: Says whether chunks are brought to zero mean and unit variance, over samples that aren't
+            exactly 0: padding, gaps and digital silence don't count, and stay 0.
     """
 
     def __init__(self, config: AudioConfig, spec: Audio) -> None:
         super().__init__()
         self.normalize = spec.normalize
-        self.wav2vec2: nn.Module = CLASSES[config.kind][1](wav2vec2_config(config))
+        if config.kind == "mel":
+            self.mel = MelEncoder(config)
+        elif config.kind == "whisper":
+            self.whisper = Whisper(config, spec)
+        else:
+            self.wav2vec2: nn.Module = CLASSES[config.kind][1](wav2vec2_config(config))
+
+    @property
+    def encoder(self) -> nn.Module:
+        """Layers that map samples to tokens, after the normalisation."""
+        return next(self.children())
 
     def forward(self, samples: Tensor) -> Tensor:
         """Encode chunks.
@@ -56,10 +78,22 @@ class AudioEncoder(nn.Module):
             float32 ``[B, S, Da]``.
         """
         if self.normalize:
-            centred = samples - samples.mean(dim=1, keepdim=True)
-            samples = centred * torch.rsqrt((centred * centred).mean(dim=1, keepdim=True) + VARIANCE_FLOOR)
-        tokens: Tensor = self.wav2vec2(samples).last_hidden_state
+            samples = normalize_real(samples)
+        output = self.encoder(samples)
+        tokens: Tensor = output if isinstance(output, Tensor) else output.last_hidden_state
         return tokens
+
+
+def normalize_real(samples: Tensor) -> Tensor:
+    """Bring the samples that aren't 0 to zero mean and unit variance, float32 ``[B, N]`` to the same.
+
+    transformers' ``Wav2Vec2FeatureExtractor`` does so too where it is told what is padding.
+    """
+    real = (samples != 0.0).to(samples.dtype)
+    count = real.sum(dim=1, keepdim=True).clamp(min=1.0)
+    centred = (samples - samples.sum(dim=1, keepdim=True) / count) * real
+    variance = (centred * centred).sum(dim=1, keepdim=True) / count
+    return centred * torch.rsqrt(variance + VARIANCE_FLOOR)
 
 
 def wav2vec2_config(config: AudioConfig) -> PretrainedConfig:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
+from emorec_rt.errors import UsageError
 from emorec_train.model.audio import AudioEncoder
 from emorec_train.model.config import ModelConfig
 from emorec_train.model.fusion import FusionModel
@@ -45,6 +48,26 @@ def build_models(config: ModelConfig, *, pretrained: bool = True, offline: bool 
         from emorec_train.model.pretrained import load_pretrained
 
         load_pretrained(config, models.vision, models.audio, models.text, offline=offline)
+    return models
+
+
+def find_device(name: str) -> torch.device:
+    """``cpu``, or the GPU of this process: torchrun numbers them.
+
+    Raises:
+        UsageError: There is no GPU.
+    """
+    if name == "cpu":
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch finds no GPU here; leave the option out")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def place_encoders(models: Models, device: torch.device) -> Models:
+    """Move the encoders to a device, where features are made then; returns the same models."""
+    models.vision.to(device)
+    models.audio.to(device)
     return models
 
 

@@ -10,7 +10,6 @@ runs/demo/
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -20,9 +19,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from emorec_rt.bundle.manifest import Decoding
 from emorec_rt.errors import EmorecError, OutputError
-from emorec_rt.manifest import Decoding
-from emorec_rt.writers.base import WholeFile
+from emorec_rt.files import explained, whole_folder, write_whole
 from emorec_train.model.audio import AudioEncoder
 from emorec_train.model.build import build_models
 from emorec_train.model.config import ModelConfig
@@ -32,6 +31,9 @@ from emorec_train.model.vision import VisionEncoder
 SCHEMA_VERSION: Final = 1
 FILE_NAME: Final = "checkpoint.json"
 PROTOTYPES_FILE_NAME: Final = "text_prototypes.safetensors"
+NOTICE_KEY: Final = "notice"
+"""Key of a checkpoint's settings: a line for whoever runs a bundle of it."""
+
 _PROTOTYPES_KEY: Final = "prototypes"
 
 
@@ -44,7 +46,7 @@ class CheckpointError(EmorecError, ValueError):
 
 
 class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the model came about.
+    """Record of a training.
 
     Attributes:
         command: The command line.
@@ -122,19 +124,10 @@ def save_checkpoint(
         OutputError: The folder can't be written, or holds something else than a checkpoint.
     """
     if folder.exists() and not (folder / FILE_NAME).is_file():
-        raise OutputError(folder, "exists and is no checkpoint, so it is not replaced; give another --out")
+        raise OutputError(folder, "exists and is not a checkpoint, so it is not replaced; give another --out")
     modules: dict[str, nn.Module] = {"vision": vision, "audio": audio, "fusion": fusion}
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-            whole = Path(scratch) / "new"
-            whole.mkdir()
-            _write(whole, CheckpointFile(model=config, training=training), modules, text_prototypes)
-            if folder.exists():
-                folder.rename(Path(scratch) / "old")
-            whole.rename(folder)
-    except OSError as error:
-        raise OutputError(folder, f"can't be written: {error.strerror or error}") from error
+    with whole_folder(folder) as fresh, explained(folder):
+        _write(fresh, CheckpointFile(model=config, training=training), modules, text_prototypes)
 
 
 def _write(
@@ -162,9 +155,9 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     folder = Path(folder)
     file = read_checkpoint_file(folder)
     models = build_models(file.model, pretrained=False)
-    _load_weights(folder / "vision.safetensors", models.vision)
-    _load_weights(folder / "audio.safetensors", models.audio)
-    _load_weights(folder / "fusion.safetensors", models.fusion)
+    load_weights(folder / "vision.safetensors", models.vision)
+    load_weights(folder / "audio.safetensors", models.audio)
+    load_weights(folder / "fusion.safetensors", models.fusion)
     prototypes = None
     if (folder / PROTOTYPES_FILE_NAME).exists():
         prototypes = _read_weights(folder / PROTOTYPES_FILE_NAME).get(_PROTOTYPES_KEY)
@@ -184,7 +177,7 @@ def store_decoding(folder: Path, decoding: Decoding, tuning: dict[str, Any]) -> 
     """Keep a tuned decoding in a checkpoint, and under ``tuned`` in its metrics what it was chosen by.
 
     Raises:
-        CheckpointError: There is no checkpoint, or the decoding doesn't fit its labels.
+        CheckpointError: There is not a checkpoint, or the decoding doesn't fit its labels.
         OutputError: It can't be written.
     """
     file = read_checkpoint_file(folder)
@@ -194,8 +187,7 @@ def store_decoding(folder: Path, decoding: Decoding, tuning: dict[str, Any]) -> 
         )
     training = msgspec.structs.replace(file.training, metrics={**file.training.metrics, "tuned": tuning})
     file = msgspec.structs.replace(file, decoding=decoding, training=training)
-    with WholeFile(folder / FILE_NAME) as out:
-        out.write(_encoded(file).decode())
+    write_whole(folder / FILE_NAME, _encoded(file))
 
 
 class _Versioned(msgspec.Struct):
@@ -214,7 +206,7 @@ def read_checkpoint_file(folder: Path) -> CheckpointFile:
         raw = path.read_bytes()
     except OSError as error:
         raise CheckpointError(
-            folder, f"is no checkpoint: {FILE_NAME} can't be read; run train/run.py"
+            folder, f"is not a checkpoint: {FILE_NAME} can't be read; run train/run.py"
         ) from error
     try:
         head = msgspec.json.decode(raw, type=_Versioned)
@@ -225,7 +217,7 @@ def read_checkpoint_file(folder: Path) -> CheckpointFile:
             )
         return msgspec.json.decode(raw, type=CheckpointFile)
     except msgspec.DecodeError as error:
-        raise CheckpointError(path, f"is no checkpoint of emorec: {error}") from error
+        raise CheckpointError(path, f"is not a checkpoint of emorec: {error}") from error
 
 
 def newest_checkpoint(runs_folder: str | Path) -> Path:
@@ -240,7 +232,12 @@ def newest_checkpoint(runs_folder: str | Path) -> Path:
     return files[-1].parent
 
 
-def _load_weights(path: Path, module: nn.Module) -> None:
+def load_weights(path: Path, module: nn.Module) -> None:
+    """Fill a module from a file and put it in eval mode.
+
+    Raises:
+        CheckpointError: The file is missing or damaged, or its tensors are another module's.
+    """
     weights = _read_weights(path)
     own = {key: tuple(value.shape) for key, value in module.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in weights.items()}
@@ -262,4 +259,4 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError as error:
         raise CheckpointError(path, "is missing; copy the whole checkpoint folder") from error
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(path, f"is no safetensors file: {error}") from error
+        raise CheckpointError(path, f"is not a safetensors file: {error}") from error

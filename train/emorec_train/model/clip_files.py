@@ -1,15 +1,17 @@
-"""Where CLIP weights are that open_clip knows: a tag's file, a file, a folder or a repository."""
+"""Files of CLIP weights that open_clip knows: of a tag, a file, a folder or a repository."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import open_clip
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.pretrained import get_pretrained_cfg
+from torch import Tensor
 
 from emorec_rt.errors import UsageError
 from emorec_train.model.hub import (
@@ -25,7 +27,10 @@ from emorec_train.model.hub import (
 
 WEIGHT_FILES: Final = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 CONFIG_FILE: Final = "open_clip_config.json"
-FORMS: Final = "MODEL:TAG, MODEL:TAG=FILE, MODEL:FILE, local-dir:FOLDER or hf-hub:REPOSITORY"
+FORMS: Final = (
+    "MODEL:TAG, MODEL:TAG=FILE, MODEL:FILE, local-dir:FOLDER or hf-hub:REPOSITORY for open_clip,"
+    " transformers:ID or transformers:FOLDER for CLIP and SigLIP, timm:NAME for any model of timm"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class ClipWeights:
         model: open_clip's configuration of the model.
         preprocess: Mean, standard deviation and interpolation of its pictures.
         note: What had to be assumed about them; empty if nothing.
+        convert: Renames tensors of another library as open_clip's.
     """
 
     file: Path
@@ -45,6 +51,7 @@ class ClipWeights:
     model: dict[str, Any]
     preprocess: dict[str, Any]
     note: str = ""
+    convert: Callable[[dict[str, Tensor]], dict[str, Tensor]] = field(default=lambda state: state)
 
     @property
     def mean(self) -> tuple[float, ...]:
@@ -64,12 +71,12 @@ class ClipWeights:
 
     @property
     def quick_gelu(self) -> bool:
-        """Whether the activation is OpenAI's."""
+        """True for OpenAI's activation."""
         return bool(self.model.get("quick_gelu", False))
 
     @property
     def traits(self) -> str:
-        """What can't be read off the tensors, in words."""
+        """Properties that the tensors don't show, in words."""
         mean, std = (" ".join(f"{value:.3g}" for value in values) for values in (self.mean, self.std))
         gelu = "quick GELU" if self.quick_gelu else "plain GELU"
         return f"{gelu}, mean {mean}, standard deviation {std}, {self.interpolation}"
@@ -202,4 +209,4 @@ def _with_config(pretrained: str, file: Path, revision: str, config: Path) -> Cl
         content = json.loads(config.read_text(encoding="utf-8"))
         return ClipWeights(file, revision, content["model_cfg"], content.get("preprocess_cfg") or {})
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(pretrained, f"{config} is no configuration of open_clip: {error!r}") from error
+        raise WeightsError(pretrained, f"{config} is not a configuration of open_clip: {error!r}") from error

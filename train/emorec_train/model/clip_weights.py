@@ -1,7 +1,4 @@
-"""CLIP weights into a configuration, and into the encoders.
-
-Nothing is unpickled: safetensors, or files that hold nothing but tensors.
-"""
+"""CLIP weights into a configuration, and into the encoders."""
 
 from __future__ import annotations
 
@@ -9,15 +6,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from open_clip.factory import load_state_dict
 from torch import Tensor
 
+from emorec_train.console import say
 from emorec_train.model.clip_files import ClipWeights
 from emorec_train.model.config import RESNET_POOL_RATIO, ModelConfig, TextConfig, VisionConfig
 from emorec_train.model.hub import WeightsError
+from emorec_train.model.tensor_files import read_tensors
 from emorec_train.model.text import TextEncoder
 from emorec_train.model.vision import VisionEncoder
-from emorec_train.progress import say
 
 _TEXT_PARTS: Final = (
     "transformer.",
@@ -37,7 +34,7 @@ def adopt_clip(config: ModelConfig, weights: ClipWeights) -> ModelConfig:
     """The configuration with the architecture and preprocessing of these weights; says what is assumed.
 
     Raises:
-        WeightsError: The architecture is none that pictures of faces can go through.
+        WeightsError: The architecture is unknown, or its pictures are not square.
     """
     if weights.note:
         say(weights.note)
@@ -63,6 +60,8 @@ def adopt_clip(config: ModelConfig, weights: ClipWeights) -> ModelConfig:
 
 
 def _vision(config: VisionConfig, weights: ClipWeights) -> VisionConfig:
+    if "vision_cfg" not in weights.model:
+        raise ValueError("there is a text tower, and no visual one")
     given = weights.model["vision_cfg"]
     layers, width = given.get("layers", 12), given.get("width", 768)
     is_resnet = isinstance(layers, list | tuple)
@@ -82,15 +81,44 @@ def _vision(config: VisionConfig, weights: ClipWeights) -> VisionConfig:
     )
 
 
+def adopt_text(config: ModelConfig, weights: ClipWeights) -> ModelConfig:
+    """The configuration with the architecture of a text tower that has weights of its own.
+
+    Raises:
+        WeightsError: They have no text tower of CLIP's.
+    """
+    assert config.text is not None  # noqa: S101 - it names the weights
+    if not _has_text_tower(weights):
+        raise WeightsError(config.text.pretrained, "have no text tower of CLIP's")
+    text = msgspec.structs.replace(
+        _text_architecture(config.text, weights),
+        embed_dim=weights.model["embed_dim"],
+        quick_gelu=weights.quick_gelu,
+    )
+    return msgspec.structs.replace(config, text=text)
+
+
 def _text(config: ModelConfig, weights: ClipWeights) -> TextConfig | None:
-    given = weights.model.get("text_cfg") or {}
-    if config.text is None:
+    if config.text is None or config.text.pretrained:
+        return config.text
+    if not _has_text_tower(weights):
+        say(
+            f"{config.vision.pretrained}: has no text tower of CLIP's, so there is no text guidance;"
+            " --set model.text.pretrained=ViT-B-32:openai takes CLIP's"
+        )
         return None
-    if any(given.get(name) for name in _FOREIGN_TEXT):
-        say(f"{config.vision.pretrained}: its text tower is none of CLIP's, so there is no text guidance")
-        return None
+    return _text_architecture(config.text, weights)
+
+
+def _has_text_tower(weights: ClipWeights) -> bool:
+    given = weights.model.get("text_cfg")
+    return given is not None and not any(given.get(name) for name in _FOREIGN_TEXT)
+
+
+def _text_architecture(text: TextConfig, weights: ClipWeights) -> TextConfig:
+    given = weights.model["text_cfg"]
     return msgspec.structs.replace(
-        config.text,
+        text,
         context_length=given.get("context_length", 77),
         vocab_size=given.get("vocab_size", 49408),
         width=given.get("width", 512),
@@ -107,34 +135,21 @@ def _square(size: Any) -> int:
     return int(sides.pop())
 
 
-def load_clip(weights: ClipWeights, pretrained: str, vision: VisionEncoder, text: TextEncoder | None) -> None:
-    """Fill the towers.
+def load_clip(
+    weights: ClipWeights, pretrained: str, vision: VisionEncoder | None, text: TextEncoder | None
+) -> None:
+    """Fill the towers that are given.
 
     Raises:
         WeightsError: The file is damaged, holds more than tensors, or belongs to another architecture.
     """
-    state = _read(weights.file, pretrained)
-    _fill(vision.visual, _below(state, "visual."), pretrained, weights.file)
+    state = weights.convert(read_tensors(weights.file, pretrained))
+    if vision is not None:
+        _fill(vision.visual, _below(state, "visual."), pretrained, weights.file)
     if text is not None:
         own_module = any(key.startswith("text.") for key in state)
         towers = {key: value for key, value in state.items() if key.startswith(_TEXT_PARTS)}
         _fill(text.tower, _below(state, "text.") if own_module else towers, pretrained, weights.file)
-
-
-def _read(file: Path, pretrained: str) -> dict[str, Tensor]:
-    import pickle
-
-    from safetensors import SafetensorError
-
-    try:
-        return dict(load_state_dict(str(file), weights_only=True))
-    except (pickle.UnpicklingError, RuntimeError) as error:
-        raise WeightsError(
-            pretrained,
-            f"{file} is damaged, or holds code beside tensors, which is never run; give safetensors",
-        ) from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, SafetensorError) as error:
-        raise WeightsError(pretrained, f"{file} can't be read: {error}") from error
 
 
 def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

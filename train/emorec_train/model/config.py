@@ -1,4 +1,4 @@
-"""Everything that shapes the model, as one validated structure that travels in the checkpoint.
+"""Configuration of the model: one validated structure, stored in the checkpoint.
 
 What the paper (arXiv 2603.11971) fixes: frozen CLIP and wav2vec 2.0, a TCN over windows of fixed length,
 cross-attention in both directions, a light head, a contrastive loss against CLIP text features. ViT-B/32, 60
@@ -11,9 +11,9 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from emorec_rt.bundle.manifest import Positive, Preprocessing, Share
+from emorec_rt.constants import TOKEN_HOP_SAMPLES, TOKEN_RECEPTIVE_SAMPLES
 from emorec_rt.errors import UsageError
-from emorec_rt.manifest import Positive, Preprocessing, Share
-from emorec_rt.signal import TOKEN_HOP_SAMPLES, TOKEN_RECEPTIVE_SAMPLES
 
 CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
 """CLIP's own channel means (ImageNet's are a common mistake)."""
@@ -27,12 +27,62 @@ RESNET_POOL_RATIO: Final = 32
 RESNET_STRIDE: Final = 32
 """Pixels from one position of its last stage to the next."""
 
-AudioKind = Literal["wav2vec2", "hubert", "wavlm"]
+AudioKind = Literal[
+    "wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat", "data2vec-audio", "whisper", "mel"
+]
 
-Mode = Literal["both", "visual", "audio", "concat", "visual_queries", "audio_queries"]
-"""Which streams the fusion takes and who queries whom; all but ``both`` are ablations.
+ON_WAVEFORM: Final[tuple[AudioKind, ...]] = (
+    "wav2vec2",
+    "hubert",
+    "wavlm",
+    "unispeech",
+    "unispeech-sat",
+    "data2vec-audio",
+)
+"""Encoders that share wav2vec 2.0's convolutions over the waveform; the others begin with log-mel spectra."""
 
-In ``concat`` each stream queries itself; in ``visual_queries`` and ``audio_queries`` the other one does."""
+Mode = Literal["both", "visual", "audio", "concat", "visual_queries", "audio_queries", "zero_shot"]
+"""Streams of the fusion and directions of its attention; all but ``both`` are ablations.
+
+In ``concat`` each stream queries itself; in ``visual_queries`` and ``audio_queries`` the other one does.
+``zero_shot`` learns nothing: the embeddings are logits already, see ``VisionConfig.prototypes``."""
+
+
+class ConvConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A plain convolutional tower: 3x3 convolutions, batch norm and ReLU, halved between stages (VGG).
+
+    Attributes:
+        channels: Width of each stage.
+        depths: Convolutions in each stage.
+        stem_stride: 2 halves the picture in the first convolution.
+        dropout: Dropout before the projection, while the tower itself is trained.
+    """
+
+    channels: tuple[Positive, ...]
+    depths: tuple[Positive, ...]
+    stem_stride: Literal[1, 2] = 1
+    dropout: Share = 0.2
+
+    def __post_init__(self) -> None:
+        if not self.channels or len(self.channels) != len(self.depths):
+            raise UsageError("vision conv: channels and depths need one number for each stage")
+
+    @property
+    def stride(self) -> int:
+        """Pixels from one position of the last stage to the next."""
+        return int(self.stem_stride * 2 ** (len(self.channels) - 1))
+
+
+class TimmConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A visual tower of timm, with its own pooling and without its classifier.
+
+    Attributes:
+        name: timm's name of the architecture.
+        options: Further arguments of ``timm.create_model``.
+    """
+
+    name: str
+    options: dict[str, Any] = {}
 
 
 class VisionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +101,12 @@ class VisionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         mlp_ratio: Width of the MLP relative to ``width`` (transformer only).
         embed_dim: Width of the embedding, shared with the text tower.
         quick_gelu: Whether the activation is OpenAI's ``x * sigmoid(1.702 x)``.
+        conv: A plain convolutional tower in place of open_clip's; only ``image_size`` and ``embed_dim`` above
+            are read then.
+        timm: A tower of timm in place of open_clip's; only ``image_size`` and ``embed_dim`` of the fields
+            above are read then.
+        prototypes: Number of class texts whose similarities take the place of the embedding (zero-shot); 0
+            for the embedding itself.
         extra: Further fields of open_clip's ``CLIPVisionCfg``; a ``timm_model_name`` among them overrides the
             architecture above.
     """
@@ -66,10 +122,22 @@ class VisionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     mlp_ratio: Annotated[float, msgspec.Meta(gt=0.0)] = 4.0
     embed_dim: Positive = 512
     quick_gelu: bool = True
+    timm: TimmConfig | None = None
+    conv: ConvConfig | None = None
+    prototypes: Annotated[int, msgspec.Meta(ge=0)] = 0
     extra: dict[str, Any] = {}
 
+    @property
+    def output_width(self) -> int:
+        """Width of what the encoder gives."""
+        return self.prototypes or self.embed_dim
+
     def __post_init__(self) -> None:
-        if isinstance(self.layers, tuple):
+        if self.timm is not None or "timm_model_name" in self.extra:
+            return
+        if self.conv is not None:
+            _check_divides(self.conv.stride, self.image_size, "conv stride", "vision image_size")
+        elif isinstance(self.layers, tuple):
             _check_divides(self.heads, self.width * RESNET_POOL_RATIO, "vision heads", "pooled width")
             _check_divides(RESNET_STRIDE, self.image_size, "ResNet stride", "vision image_size")
         else:
@@ -78,9 +146,14 @@ class VisionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class TextConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """CLIP's text tower, an open_clip ``TextTransformer``; its embedding and weights are ``VisionConfig``'s.
+    """CLIP's text tower, an open_clip ``TextTransformer``.
 
     Attributes:
+        pretrained: CLIP weights of its own, in the forms of ``VisionConfig.pretrained``, for visual towers
+            without a text tower: the text-guided loss has a projection to any embedding. Empty takes those
+            of the visual tower, whose embedding it shares.
+        embed_dim: Width of the embedding; ``None`` for that of the visual tower.
+        quick_gelu: Whether the activation is OpenAI's; ``None`` as in the visual tower.
         context_length: Tokens of a prompt, padded.
         vocab_size: Entries of the tokenizer (open_clip's byte-pair encoding).
         width: Width of the transformer.
@@ -91,6 +164,9 @@ class TextConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         extra: Further fields of open_clip's ``CLIPTextCfg``.
     """
 
+    pretrained: str = ""
+    embed_dim: Positive | None = None
+    quick_gelu: bool | None = None
     context_length: Positive = 77
     vocab_size: Positive = 49408
     width: Positive = 512
@@ -111,10 +187,11 @@ class TextConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class AudioConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """wav2vec 2.0 or one of its kin in transformers; the defaults are wav2vec 2.0's base (our choice).
+    """The sound encoder; the defaults are wav2vec 2.0's base (our choice).
 
     Attributes:
-        kind: Which model it is: they share the convolutions over the waveform, and differ past them.
+        kind: ``wav2vec2``, ``hubert`` and ``wavlm`` share the convolutions over the waveform and differ past
+            them; ``whisper`` is Whisper's encoder; ``mel`` is this project's small one, see ``mel_encoder``.
         pretrained: Hugging Face id or local folder whose weights a new model starts from; empty for
             random weights.
         revision: Commit of the repository that they come from; empty takes the newest.
@@ -128,8 +205,10 @@ class AudioConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         conv_bias: Whether they have a bias.
         conv_norm: ``group`` (base models: first convolution only) or ``layer`` (large models: each).
         stable_layer_norm: Norm before each block (large models) instead of after.
-        position_kernel: Kernel of the convolution that stands for positions, in tokens.
+        position_kernel: Kernel of the convolution that stands for positions, in tokens; of ``mel``, that of
+            its depthwise convolutions.
         position_groups: Its groups.
+        mel_bands: Bands of the spectra that ``whisper`` and ``mel`` begin with.
         dropout: Dropout while the encoder itself is trained.
         extra: Further fields of the model's configuration in transformers.
     """
@@ -149,11 +228,18 @@ class AudioConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     stable_layer_norm: bool = False
     position_kernel: Positive = 128
     position_groups: Positive = 16
+    mel_bands: Positive = 80
     dropout: Share = 0.1
     extra: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
+        if self.kind == "mel":
+            if self.position_kernel % 2 == 0:
+                raise UsageError(f"audio position_kernel is {self.position_kernel}; it must be odd here")
+            return
         _check_divides(self.heads, self.width, "audio heads", "width")
+        if self.kind not in ON_WAVEFORM:
+            return
         _check_divides(self.position_groups, self.width, "audio position_groups", "width")
         if not len(self.conv_channels) == len(self.conv_kernels) == len(self.conv_strides):
             raise UsageError("audio convolutions: as many kernels and strides as channels are needed")
@@ -169,14 +255,14 @@ class AudioConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class FusionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is trained: TCN, cross-attention, head. The paper fixes the parts; all the numbers are our choice.
+    """The trained part: TCN, cross-attention, head. The paper fixes the parts; all numbers are our choice.
 
     Attributes:
         mode: Streams and directions.
         width: Width ``D`` of both streams past their projections.
         tcn_layers: Residual blocks; block ``i`` has dilation ``2 ** i``.
         tcn_kernel: Kernel of each of its convolutions in steps, odd.
-        causal: Whether the TCN looks back only (for live use) or both ways.
+        causal: Whether TCN and attention look back only within a window (for live use), or both ways.
         heads: Attention heads.
         ffn_ratio: Width of the feed-forward part relative to ``width``.
         head_width: Width of the head's hidden layer.
@@ -227,9 +313,15 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         spec = self.preprocessing
         _check_equal(spec.vision.crop_size, self.vision.image_size, "crop_size", "vision image_size")
         _check_equal(
-            spec.vision.embedding_dim, self.vision.embed_dim, "vision embedding_dim", "vision embed_dim"
+            spec.vision.embedding_dim, self.vision.output_width, "vision embedding_dim", "vision embed_dim"
         )
         _check_equal(spec.audio.embedding_dim, self.audio.width, "audio embedding_dim", "audio width")
+        zero_shot = len(self.labels) if self.fusion.mode == "zero_shot" else 0
+        if self.vision.prototypes != zero_shot:
+            raise UsageError(
+                f"vision prototypes is {self.vision.prototypes}, but fusion mode {self.fusion.mode} needs"
+                f" {zero_shot}; train/zero_shot.py makes such models"
+            )
 
 
 def _check_divides(divisor: int, number: int, divisor_name: str, name: str) -> None:

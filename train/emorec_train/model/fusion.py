@@ -7,12 +7,13 @@ widths, ``D`` fusion width, ``C`` classes.
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import torch
 from torch import Tensor, nn
 
-from emorec_rt.manifest import Preprocessing
-from emorec_train.model.attention import CrossBlock, mask_to_bias
+from emorec_rt.bundle.manifest import Preprocessing
+from emorec_train.model.attention import CrossBlock, future_bias, mask_to_bias
 from emorec_train.model.config import FusionConfig, Mode
 from emorec_train.model.tcn import TCN
 
@@ -58,10 +59,18 @@ class FusionModel(nn.Module):
     def __init__(self, config: FusionConfig, spec: Preprocessing, classes: int) -> None:
         super().__init__()
         self.mode: Mode = config.mode
+        if self.mode == "zero_shot":
+            return
         self.tokens_per_step = spec.window.tokens_per_step
         D = config.width
         steps = torch.arange(spec.window.steps, dtype=torch.float32)
         tokens = torch.arange(spec.window_tokens, dtype=torch.float32) / self.tokens_per_step
+        self.causal = config.causal
+        if config.causal:
+            places = {"step": steps, "token": tokens.floor()}
+            for query, key in product(places, repeat=2):
+                bias = future_bias(places[query], places[key])
+                self.register_buffer(f"{query}_{key}_bias", bias, persistent=False)
         self.register_buffer("step_positions", sinusoids(steps, D), persistent=False)  # [T, D]
         self.register_buffer("token_positions", sinusoids(tokens, D), persistent=False)  # [S, D]
         if self.mode != "audio":
@@ -84,7 +93,8 @@ class FusionModel(nn.Module):
 
         Args:
             frame_embeddings: ``[B, T, Dv]``.
-            frame_mask: ``[B, T]``, 1 where a face was seen, else 0; what lies under 0 doesn't matter.
+            frame_mask: ``[B, T]``, 1 where a face was seen, else 0; what lies under 0 doesn't matter as long
+                as it is finite.
             audio_tokens: ``[B, S, Da]``.
             audio_mask: ``[B, S]``, 1 where there is sound, else 0.
 
@@ -100,21 +110,26 @@ class FusionModel(nn.Module):
 
         The representation is ``None`` when the mode has no visual stream.
         """
+        if self.mode == "zero_shot":
+            return filled(frame_embeddings, frame_mask), None
         frame_bias, audio_bias = mask_to_bias(frame_mask), mask_to_bias(audio_mask)
         if self.mode == "audio":
             audio = self.encode_audio(audio_tokens, audio_mask)
-            return self.head(self._on_grid(self.audio_asks(audio, audio, audio_bias))), None
+            own_bias = self._causal("token", "token", audio_bias)
+            return self.head(self._on_grid(self.audio_asks(audio, audio, own_bias))), None
         features = self.encode_visual(frame_embeddings, frame_mask)
         visual = features + self.step_positions
         if self.mode == "visual":
-            return self.head(self.visual_asks(visual, visual, frame_bias)), features
+            return self.head(
+                self.visual_asks(visual, visual, self._causal("step", "step", frame_bias))
+            ), features
         audio = self.encode_audio(audio_tokens, audio_mask)
-        seen, heard = (visual, frame_bias), (audio, audio_bias)
+        seen, heard = ("step", visual, frame_bias), ("token", audio, audio_bias)
         # Both ask what the other was before: the exchange is symmetric.
-        asked_by_visual = heard if self.mode in _VISUAL_QUERIES_AUDIO else seen
-        asked_by_audio = seen if self.mode in _AUDIO_QUERIES_VISUAL else heard
-        visual_side = self.visual_asks(visual, *asked_by_visual)  # [B, T, D]
-        audio_side = self.audio_asks(audio, *asked_by_audio)  # [B, S, D]
+        kind, keys, bias = heard if self.mode in _VISUAL_QUERIES_AUDIO else seen
+        visual_side = self.visual_asks(visual, keys, self._causal("step", kind, bias))  # [B, T, D]
+        kind, keys, bias = seen if self.mode in _AUDIO_QUERIES_VISUAL else heard
+        audio_side = self.audio_asks(audio, keys, self._causal("token", kind, bias))  # [B, S, D]
         return self.head(torch.cat([visual_side, self._on_grid(audio_side)], dim=-1)), features
 
     def encode_visual(self, frame_embeddings: Tensor, frame_mask: Tensor) -> Tensor:
@@ -127,10 +142,24 @@ class FusionModel(nn.Module):
         projected: Tensor = self.audio_projection(audio_tokens, audio_mask)
         return projected + self.token_positions
 
+    def _causal(self, queries: str, keys: str, key_bias: Tensor) -> Tensor:
+        """The bias of masked keys, with that of later ones in a causal model: ``[B, 1, Q, K]``."""
+        if not self.causal:
+            return key_bias
+        future: Tensor = getattr(self, f"{queries}_{keys}_bias")
+        return key_bias + future
+
     def _on_grid(self, tokens: Tensor) -> Tensor:
         """Average each step's tokens: ``[B, S, D]`` to ``[B, T, D]``."""
         steps = self.step_positions.shape[0]
         return tokens.reshape(-1, steps, self.tokens_per_step, tokens.shape[2]).mean(dim=2)
+
+
+def filled(logits: Tensor, mask: Tensor) -> Tensor:
+    """Logits ``[B, T, C]``, where masked the mean of the window's others; 0 where all are masked."""
+    there = mask[..., None]
+    mean = (logits * there).sum(dim=1, keepdim=True) / there.sum(dim=1, keepdim=True).clamp(min=1.0)
+    return logits * there + mean * (1.0 - there)
 
 
 def sinusoids(times_steps: Tensor, width: int) -> Tensor:

@@ -34,7 +34,7 @@ class UnavailableError(EmorecError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """A file on this machine, and the commit that it is from; empty where nobody can say."""
+    """A file on this machine, and the commit that it is from; empty where it is unknown."""
 
     path: Path
     revision: str
@@ -75,7 +75,7 @@ def hub_file(repository: str, names: Sequence[str], revision: str, *, offline: b
 
 
 def _reason(error: Exception, repository: str, revision: str, offline: bool) -> str:
-    """What kept a file away, in a line."""
+    """Reason why a file can't be had, in a line."""
     from huggingface_hub import errors
 
     if isinstance(error, errors.HFValidationError):
@@ -105,7 +105,7 @@ def commit_of(path: Path) -> str:
 
 
 def fetch_command(repository: str, names: Sequence[str], revision: str, folder: str) -> str:
-    """What to run on a machine with a network."""
+    """Command that downloads the files, for a machine with a network."""
     parts = ["hf download", repository, *names, *(["--revision", revision] if revision else [])]
     return " ".join([*parts, "--local-dir", folder])
 

@@ -1,4 +1,4 @@
-"""What training minimises: cross-entropy over the labelled steps, and the pull towards the class texts.
+"""Training losses: cross-entropy over the labelled steps, and the text-guided contrastive loss.
 
 Shapes: ``B`` windows, ``T`` steps, ``C`` classes, ``D`` fusion width, ``E`` CLIP's embedding.
 """
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emorec_train.labels import IGNORED
+from emorec_train.data.labels import IGNORED
 
 LARGEST_SCALE: Final = 100.0
 """Upper bound of the inverse temperature, as in CLIP."""
@@ -37,12 +37,13 @@ class StepLoss:
     offsets: Tensor | None = None
     gamma: float = 0.0
 
-    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, logits: Tensor, labels: Tensor, targets: Tensor | None = None) -> Tensor:
         """Mean over the labelled steps; 0 when there is none.
 
         Args:
             logits: ``[..., C]``.
             labels: int64 ``[...]``, ``IGNORED`` where there is no label.
+            targets: ``[..., C]``, shares of the classes, in the labels' place where these count.
         """
         valid = labels != IGNORED
         if not bool(valid.any()):
@@ -51,12 +52,14 @@ class StepLoss:
         if self.offsets is not None:
             kept = kept + self.offsets.to(kept.device)
         weights = None if self.class_weights is None else self.class_weights.to(kept.device)
+        if targets is not None:
+            return F.cross_entropy(kept, targets[valid], weights, label_smoothing=self.label_smoothing)
         if not self.gamma:
             return F.cross_entropy(kept, own, weights, label_smoothing=self.label_smoothing)
         return self._focal(kept, own, weights)
 
     def weight(self, labels: Tensor) -> float:
-        """What the mean over ``labels`` counts beside means over others: that of parts of a batch."""
+        """Weight of the mean over ``labels`` against means over other parts of a batch."""
         valid = labels[labels != IGNORED].cpu()
         return float(len(valid)) if self.class_weights is None else float(self.class_weights[valid].sum())
 

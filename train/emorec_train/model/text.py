@@ -34,7 +34,7 @@ class TextEncoder(nn.Module):
 
     Args:
         config: The tower's architecture.
-        vision: The visual tower whose embedding it shares.
+        vision: The visual tower, whose embedding and activation it shares unless ``config`` has its own.
     """
 
     def __init__(self, config: TextConfig, vision: VisionConfig) -> None:
@@ -42,7 +42,9 @@ class TextEncoder(nn.Module):
         self.config = config
         self.tokenizer = SimpleTokenizer(context_length=config.context_length)
         self.tower: nn.Module = _build_text_tower(
-            vision.embed_dim, text_tower_config(config), quick_gelu=vision.quick_gelu
+            config.embed_dim or vision.embed_dim,
+            text_tower_config(config),
+            quick_gelu=vision.quick_gelu if config.quick_gelu is None else config.quick_gelu,
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -57,9 +59,17 @@ class TextEncoder(nn.Module):
 
     def prototypes(self, labels: Sequence[str]) -> Tensor:
         """One vector a class, ``[C, E]``: the mean of its prompts' unit vectors, brought to unit length."""
+        return self.mean_by_class(self.class_tokens(labels), len(labels))
+
+    def class_tokens(self, labels: Sequence[str]) -> Tensor:
+        """Tokens of every class's prompts, class after class, int64 ``[P, L]``, on the tower's device."""
         texts = [text for label in labels for text in prompts(label, self.config)]
-        embeddings = F.normalize(self(self.tokenize(texts)), dim=-1)
-        return F.normalize(embeddings.reshape(len(labels), -1, embeddings.shape[1]).mean(dim=1), dim=-1)
+        return self.tokenize(texts).to(next(self.parameters()).device)
+
+    def mean_by_class(self, tokens: Tensor, classes: int) -> Tensor:
+        """Prototypes ``[C, E]`` of what ``class_tokens`` gives."""
+        embeddings = F.normalize(self(tokens), dim=-1)
+        return F.normalize(embeddings.reshape(classes, -1, embeddings.shape[1]).mean(dim=1), dim=-1)
 
 
 def text_tower_config(config: TextConfig) -> CLIPTextCfg:

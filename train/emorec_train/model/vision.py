@@ -1,20 +1,28 @@
-"""Frames to embeddings: CLIP's visual tower with its normalisation in front.
+"""Frames to embeddings: a visual tower, CLIP's or a plain one, with its normalisation in front.
 
 Shapes: ``B`` frames, ``H = W`` crop side, ``Dv`` width of the embedding.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
+import timm
 import torch
+import torch.nn.functional as F
 from open_clip.model import CLIPVisionCfg, _build_vision_tower
 from torch import Tensor, nn
 
-from emorec_rt.manifest import Vision
-from emorec_train.model.config import RESNET_POOL_RATIO, VisionConfig
+from emorec_rt.bundle.manifest import Vision
+from emorec_train.model.config import RESNET_POOL_RATIO, TimmConfig, VisionConfig
+from emorec_train.model.convnet import ConvTower
+
+CLIP_SCALE: Final = 100.0
+"""Factor on cosines that makes logits of them: CLIP's own, at which its training arrives."""
 
 
 class VisionEncoder(nn.Module):
-    """open_clip's ``VisionTransformer`` or ``ModifiedResNet`` on uint8 crops.
+    """open_clip's ``VisionTransformer`` or ``ModifiedResNet``, a tower of timm, or a ``ConvTower``, on crops.
 
     Args:
         config: The tower's architecture.
@@ -23,6 +31,7 @@ class VisionEncoder(nn.Module):
 
     scale: Tensor
     shift: Tensor
+    prototypes: Tensor | None
 
     def __init__(self, config: VisionConfig, spec: Vision) -> None:
         super().__init__()
@@ -30,9 +39,9 @@ class VisionEncoder(nn.Module):
         std = torch.tensor(spec.std)
         self.register_buffer("scale", 1.0 / (255.0 * std), persistent=False)
         self.register_buffer("shift", -torch.tensor(spec.mean) / std, persistent=False)
-        self.visual: nn.Module = _build_vision_tower(
-            config.embed_dim, vision_tower_config(config), quick_gelu=config.quick_gelu
-        )
+        self.visual = _tower(config)
+        texts = torch.zeros(config.prototypes, config.embed_dim) if config.prototypes else None
+        self.register_buffer("prototypes", texts)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Encode crops.
@@ -41,11 +50,35 @@ class VisionEncoder(nn.Module):
             frames: uint8 ``[B, H, W, 3]``, RGB.
 
         Returns:
-            float32 ``[B, Dv]``, CLIP's image embedding, not normalised.
+            float32 ``[B, Dv]``, the tower's embedding, not normalised; with prototypes its similarity to each
+            of them, ``[B, C]``.
         """
+        embeddings: Tensor = self.visual(self.normalised(frames))
+        if self.prototypes is None:
+            return embeddings
+        return CLIP_SCALE * F.normalize(embeddings, dim=-1) @ self.prototypes.T
+
+    def normalised(self, frames: Tensor) -> Tensor:
+        """Centre and scale pixels ``[B, H, W, 3]``, to ``[B, 3, H, W]``."""
         pixels = frames.float() * self.scale + self.shift
-        embeddings: Tensor = self.visual(pixels.permute(0, 3, 1, 2))
-        return embeddings
+        return pixels.permute(0, 3, 1, 2)
+
+
+def _tower(config: VisionConfig) -> nn.Module:
+    if config.conv is not None:
+        return ConvTower(config.conv, config.embed_dim)
+    if config.timm is not None:
+        return timm_tower(config.timm)
+    tower: nn.Module = _build_vision_tower(
+        config.embed_dim, vision_tower_config(config), quick_gelu=config.quick_gelu
+    )
+    return tower
+
+
+def timm_tower(config: TimmConfig) -> nn.Module:
+    """A tower of timm, pooled as its classifier expects, without the classifier."""
+    tower: nn.Module = timm.create_model(config.name, num_classes=0, **config.options)
+    return tower
 
 
 def vision_tower_config(config: VisionConfig) -> CLIPVisionCfg:

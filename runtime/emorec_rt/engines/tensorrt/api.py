@@ -18,6 +18,7 @@ from emorec_rt.errors import BackendUnavailableError
 TensorRT: TypeAlias = Any
 CudaRuntime: TypeAlias = Any
 Builder: TypeAlias = Any
+EngineInspector: TypeAlias = Any
 IBuilderConfig: TypeAlias = Any
 ICudaEngine: TypeAlias = Any
 IExecutionContext: TypeAlias = Any
@@ -36,7 +37,9 @@ OLDEST: Final = (10, 3)
 """First release that takes strongly typed Q/DQ graphs well enough (JetPack 6.1)."""
 
 JETSON_RELEASE: Final = Path("/etc/nv_tegra_release")
-_EXTRA: Final = "pip install 'emorec[tensorrt]'"
+JETSON_MEMORY: Final = Path("/dev/nvmap")
+"""The driver's own node: a container has it, too, where release file and device tree are hidden."""
+EXTRA: Final = "pip install 'emorec[tensorrt]'"
 _JETSON: Final = "sudo apt-get install python3-libnvinfer"
 _JETSON_CUDA: Final = "pip install 'cuda-python==12.6.2.post1' (JetPack 6) or 'cuda-bindings' (JetPack 7)"
 
@@ -71,7 +74,7 @@ def import_cuda_runtime() -> CudaRuntime:
     """
     runtime = _import_or_none("cuda.bindings.runtime") or _import_or_none("cuda.cudart")
     if runtime is None:
-        raise BackendUnavailableError("tensorrt", "cuda-bindings", _JETSON_CUDA if on_jetson() else _EXTRA)
+        raise BackendUnavailableError("tensorrt", "cuda-bindings", _JETSON_CUDA if on_jetson() else EXTRA)
     return runtime
 
 
@@ -84,11 +87,11 @@ def _import_or_none(name: str) -> CudaRuntime:
 
 def on_jetson() -> bool:
     """Whether this is a Jetson, whose TensorRT comes with JetPack and never from pip."""
-    return JETSON_RELEASE.exists()
+    return JETSON_RELEASE.exists() or JETSON_MEMORY.exists()
 
 
 def _install() -> str:
-    return _JETSON if on_jetson() else _EXTRA
+    return _JETSON if on_jetson() else EXTRA
 
 
 def _release(version: str) -> tuple[int, ...]:

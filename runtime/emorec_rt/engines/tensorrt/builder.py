@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from emorec_rt.bundle.manifest import TensorSpec
+from emorec_rt.engines.base import Progress
 from emorec_rt.engines.tensorrt import timing_cache
 from emorec_rt.engines.tensorrt.api import (
     Builder,
@@ -17,24 +21,33 @@ from emorec_rt.engines.tensorrt.api import (
     OnnxParser,
     ParserError,
     TensorRT,
-    import_tensorrt,
 )
-from emorec_rt.engines.tensorrt.cuda import Device, free_memory_bytes
+from emorec_rt.engines.tensorrt.cuda import Device
 from emorec_rt.engines.tensorrt.errors import BuildCancelledError
-from emorec_rt.engines.tensorrt.log import Log, shared_log
+from emorec_rt.engines.tensorrt.library import TENSORRT, Library, expect, set_flag
+from emorec_rt.engines.tensorrt.log import Log
 from emorec_rt.engines.tensorrt.options import BatchRange, BuildOptions
-from emorec_rt.engines.tensorrt.progress import Progress, ProgressRelay, make_monitor
+from emorec_rt.engines.tensorrt.progress import ProgressRelay, make_monitor
 from emorec_rt.errors import BundleError, EngineError
-from emorec_rt.manifest import TensorSpec
-
-WORKSPACE_SHARE: Final = 1 / 2
-INTEGRATED_WORKSPACE_SHARE: Final = 1 / 8
-"""A Jetson's memory is also the system's, and TensorRT's own default may take all of it."""
-INTEGRATED_WORKSPACE_BYTES: Final = 2 << 30
 
 _NULL = (TypeError, RuntimeError)
 """What the bindings raise when a factory gives a null pointer: the first; the second is a C++ exception."""
 _REFUSED = (*_NULL, ValueError)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """Result of a build.
+
+    Attributes:
+        plan: The serialised plan.
+        layers: The builder's own layer table; empty where it wrote none.
+        activation_bytes: Memory that a context takes; 0 where it didn't say.
+    """
+
+    plan: bytes
+    layers: str = ""
+    activation_bytes: int = 0
 
 
 def build_plan(
@@ -43,23 +56,25 @@ def build_plan(
     batch: BatchRange,
     options: BuildOptions,
     *,
-    device: Device,
+    library: Library = TENSORRT,
+    device: Device | None = None,
     timings: Path | None = None,
     progress: Progress | None = None,
-) -> bytes:
-    """Build a plan for the GPU at hand. Takes minutes, and the GPU to itself if timings are to be right.
+) -> Built:
+    """Build a plan. TensorRT takes minutes, and the GPU to itself if timings are to be right.
 
     Args:
         onnx_file: The graph; external weights lie next to it.
         inputs: The graph's inputs; the batch is the first dimension of each.
         batch: Batch sizes that the plan takes.
         options: The rest.
-        device: The GPU, from ``current_device``.
+        library: What builds.
+        device: The GPU, from ``current_device``; ``None`` where the library needs none.
         timings: File that keeps kernel timings between builds; ``None`` keeps none.
         progress: Told every step; returning False stops the build.
 
     Returns:
-        The serialised plan.
+        The serialised plan, and what the builder says about its layers.
 
     Raises:
         BackendUnavailableError: TensorRT is not installed.
@@ -68,28 +83,33 @@ def build_plan(
         OutOfMemoryError: The GPU's memory is full.
         EngineError: Anything else that TensorRT refuses, with its reason.
     """
-    trt = import_tensorrt()
-    log = shared_log()
-    log.complaints.clear()
+    trt, log = library.module(), library.log()
+    log.clear()
     try:
         builder: Builder = trt.Builder(log.logger)
     except _NULL as error:
-        raise log.error("starting TensorRT's builder", "check the driver with nvidia-smi") from error
-    network, parser = parse(trt, builder, onnx_file, log)
+        raise log.error(f"starting {library.title}'s builder", "check the driver with nvidia-smi") from error
+    network, parser = parse(trt, builder, onnx_file, log, library.title)
     _check_inputs(onnx_file, network, inputs)
-    config = configure(trt, builder, options, device, log)
+    config = configure(library, trt, builder, options, device, log)
     _add_profile(builder, config, inputs, batch, log)
     if timings:
         timing_cache.attach(config, timings, log)
-    plan = _serialize(trt, builder, network, config, onnx_file, log, progress)
+    plan = _serialize(library, trt, builder, network, config, onnx_file, log, progress)
     del parser  # it owns the network's weights, so it had to live until here
     if timings:
         timing_cache.keep(config, timings)
-    return plan
+    return Built(plan, log.notes.get("Layers:", ""), activation_bytes(log))
+
+
+def activation_bytes(log: Log) -> int:
+    """Memory that a context of the last build takes; 0 where the builder didn't say."""
+    found = re.match(r"\s*(\d+) bytes", log.notes.get("Total Activation Memory:", ""))
+    return int(found[1]) if found else 0
 
 
 def parse(
-    trt: TensorRT, builder: Builder, onnx_file: Path, log: Log
+    trt: TensorRT, builder: Builder, onnx_file: Path, log: Log, title: str = TENSORRT.title
 ) -> tuple[INetworkDefinition, OnnxParser]:
     """The graph as a strongly typed network, and the parser, which owns the network's weights.
 
@@ -104,10 +124,10 @@ def parse(
     try:
         parsed = parser.parse_from_file(str(onnx_file))
     except RuntimeError as error:
-        raise BundleError(onnx_file, f"TensorRT's parser failed: {error}") from error
+        raise BundleError(onnx_file, f"{title}'s parser failed: {error}") from error
     if not parsed:
         log.complaints.clear()
-        raise BundleError(onnx_file, f"TensorRT {trt.__version__} can't parse it: {_parser_errors(parser)}")
+        raise BundleError(onnx_file, f"{title} {trt.__version__} can't parse it: {_parser_errors(parser)}")
     return network, parser
 
 
@@ -135,43 +155,25 @@ def _check_inputs(onnx_file: Path, network: INetworkDefinition, inputs: tuple[Te
 
 
 def configure(
-    trt: TensorRT, builder: Builder, options: BuildOptions, device: Device, log: Log
+    library: Library,
+    trt: TensorRT,
+    builder: Builder,
+    options: BuildOptions,
+    device: Device | None,
+    log: Log,
 ) -> IBuilderConfig:
-    """A builder configuration with every option read back: some setters only log that they refuse.
+    """A builder configuration with every option read back.
 
     Raises:
-        EngineError: TensorRT refuses an option.
+        EngineError: The library refuses an option.
     """
     config: IBuilderConfig = _require(builder.create_builder_config, "a builder configuration", log)
-    workspace = options.workspace_bytes or default_workspace_bytes(device)
-    pool = trt.MemoryPoolType.WORKSPACE
-    config.set_memory_pool_limit(pool, workspace)
-    if not 0 < config.get_memory_pool_limit(pool) <= workspace:
-        raise log.error(f"limiting the workspace to {workspace} bytes", "choose another limit")
     config.builder_optimization_level = options.optimization_level
-    _expect("optimisation level", options.optimization_level, config.builder_optimization_level, log)
-    for flag, wanted in (
-        (trt.BuilderFlag.TF32, options.tf32),
-        (trt.BuilderFlag.REFIT, options.refit),
-        (trt.BuilderFlag.VERSION_COMPATIBLE, options.version_compatible),
-    ):
-        (config.set_flag if wanted else config.clear_flag)(flag)
-        _expect(str(flag), wanted, bool(config.get_flag(flag)), log)
-    if options.detailed:
-        config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    if options.ampere_plus:
-        config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
-        wanted_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
-        _expect("hardware compatibility", wanted_level, config.hardware_compatibility_level, log)
+    expect("optimisation level", options.optimization_level, config.builder_optimization_level, log)
+    set_flag(config, trt.BuilderFlag.TF32, options.tf32, log)
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # without it there is no layer table
+    library.configure(trt, config, options, device, log)
     return config
-
-
-def default_workspace_bytes(device: Device) -> int:
-    """Scratch memory that kernels may take: a share of what is free now, small where the system shares it."""
-    free = free_memory_bytes()
-    if device.integrated:
-        return max(1, min(INTEGRATED_WORKSPACE_BYTES, int(free * INTEGRATED_WORKSPACE_SHARE)))
-    return max(1, int(free * WORKSPACE_SHARE))
 
 
 def _add_profile(
@@ -190,6 +192,7 @@ def _add_profile(
 
 
 def _serialize(
+    library: Library,
     trt: TensorRT,
     builder: Builder,
     network: INetworkDefinition,
@@ -206,7 +209,7 @@ def _serialize(
         log.complaints.clear()
         raise BuildCancelledError(f"{onnx_file}: the build was stopped; nothing was written")
     if plan is None:
-        raise log.error(f"{onnx_file}: building a plan with TensorRT {trt.__version__}", _BUILD_ADVICE)
+        raise log.error(f"{onnx_file}: building a plan with {library.title} {trt.__version__}", _BUILD_ADVICE)
     return bytes(plan)
 
 
@@ -226,8 +229,3 @@ def _require(make: Callable[[], Any], what: str, log: Log) -> Any:
     if made is None:
         raise log.error(f"creating {what}", "check the driver with nvidia-smi")
     return made
-
-
-def _expect(option: str, wanted: object, found: object, log: Log) -> None:
-    if wanted != found:
-        raise log.error(f"setting {option} to {wanted} left it at {found}", "choose another value")

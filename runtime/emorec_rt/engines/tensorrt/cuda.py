@@ -8,9 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from emorec_rt.engines.base import engine_error
 from emorec_rt.engines.tensorrt.api import CudaRuntime, import_cuda_runtime
-from emorec_rt.errors import EngineError, NoGpuError, OutOfMemoryError
+from emorec_rt.errors import EngineError, NoGpuError, OutOfMemoryError, engine_error
 
 
 def check(result: tuple[Any, ...], what: str) -> Any:

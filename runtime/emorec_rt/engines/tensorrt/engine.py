@@ -1,4 +1,4 @@
-"""A plan behind the engine protocol: pinned buffers, a stream of its own, CUDA graphs by batch size."""
+"""A plan behind ``Engine``: pinned buffers, a stream of its own, CUDA graphs by batch size."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emorec_rt.device_array import DeviceBatch
-from emorec_rt.engines.base import Tensors, check_feeds, common_batch
-from emorec_rt.engines.tensorrt.api import ICudaEngine, Runtime, TensorRT, import_tensorrt
+from emorec_rt.bundle.manifest import TensorSpec
+from emorec_rt.constants import CUDA_GRAPHS
+from emorec_rt.engines.base import Engine, Tensors, check_feeds, common_batch
+from emorec_rt.engines.tensorrt.api import EngineInspector, ICudaEngine, Runtime, TensorRT
 from emorec_rt.engines.tensorrt.cuda import Device, Stream, current_device
 from emorec_rt.engines.tensorrt.execution import Captured, Execution
-from emorec_rt.engines.tensorrt.log import Log, shared_log
+from emorec_rt.engines.tensorrt.layers import Layer, from_inspector
+from emorec_rt.engines.tensorrt.library import TENSORRT, Library
+from emorec_rt.engines.tensorrt.log import Log
 from emorec_rt.engines.tensorrt.memory import TensorBuffer
-from emorec_rt.errors import BundleError, EngineError
-from emorec_rt.manifest import TensorSpec
-
-CUDA_GRAPHS: Final = 2
-"""Batch sizes kept as CUDA graphs: the full batch, and the one that a stream settles on."""
+from emorec_rt.errors import BundleError, EngineError, OutOfMemoryError
+from emorec_rt.machine.device_array import DeviceBatch
 
 _REMEMBERED: Final = 16
 """Batch sizes remembered as seen. A graph is captured the second time, so a last odd batch costs none."""
@@ -33,7 +33,7 @@ _Batch = tuple[int, frozenset[str]]
 _logger = logging.getLogger(__name__)
 
 
-class TensorRTEngine:
+class TensorRTEngine(Engine):
     """A plan, loaded.
 
     Safe to call from several threads; they take turns.
@@ -42,8 +42,11 @@ class TensorRTEngine:
         plan: The plan's file.
         inputs: What the manifest says goes in.
         outputs: What the manifest says comes out.
-        cuda_graphs: Batch sizes kept as CUDA graphs, each with a context's memory; 0 runs without.
+        library: What the plan was built with.
+        cuda_graphs: Batch sizes kept as CUDA graphs, each with a context's memory; 0 runs without. Where the
+            GPU shares the system's memory, there is one context, and a graph of its latest batch size.
         host_code: Allow the code for the host that a version-compatible plan carries. Trusted plans only.
+        eager: Have kernels ready before a batch size first runs, for comparing and timing.
 
     Attributes:
         max_batch: Items that the plan takes at once; longer batches are run in pieces.
@@ -65,22 +68,28 @@ class TensorRTEngine:
         inputs: tuple[TensorSpec, ...],
         outputs: tuple[TensorSpec, ...],
         *,
+        library: Library = TENSORRT,
         cuda_graphs: int = CUDA_GRAPHS,
         host_code: bool = False,
+        eager: bool = False,
     ) -> None:
-        trt = import_tensorrt()
+        trt = library.module()
         device = current_device()
         self.inputs, self.outputs = inputs, outputs
-        self._log = shared_log()
-        self._runtime, self._engine = _deserialize(trt, self._log, plan, host_code=host_code)
+        self._library, self._log = library, library.log()
+        self._runtime, self._engine = _deserialize(library, self._log, plan, host_code=host_code)
         _check_tensors(trt, plan, self._engine, inputs, outputs)
         self.best_batch, self.max_batch = _batches(self._engine, inputs)
+        self._contexts = library.contexts(self._engine, plan, eager=eager)
+        self._run_before: set[int] = set()
         self._stream = Stream()
         self._buffers = self._reserve(device)
         self._plain = self._execution()
         self._graphs: OrderedDict[_Batch, Captured] = OrderedDict()
-        self._graph_limit = cuda_graphs
-        self._seen: deque[_Batch] = deque(maxlen=_REMEMBERED)
+        self._one_context = device.integrated
+        most = 1 if self._one_context else cuda_graphs
+        self._graph_limit = 0 if library.captures else min(cuda_graphs, most)
+        self._seen: deque[_Batch] = deque(maxlen=1 if self._one_context else _REMEMBERED)
         self._lock = threading.Lock()
 
     def run(self, feeds: Tensors) -> dict[str, NDArray[Any]]:
@@ -100,12 +109,22 @@ class TensorRTEngine:
     def _run_piece(self, feeds: Tensors, results: dict[str, NDArray[Any]], piece: slice) -> None:
         size = piece.stop - piece.start
         present = frozenset(self._place(spec.name, feeds[spec.name][piece]) for spec in self.inputs) - {""}
-        if graph := self._graph((size, present)):
-            graph.run()
-        else:
+        if not self._replay((size, present)):
+            if self._one_context:
+                self._drop_graphs()  # another shape in their context
             self._plain.run(size, present)
+        if size not in self._run_before:
+            self._run_before.add(size)
+            self._contexts.settled()
         for spec in self.outputs:
             np.copyto(results[spec.name][piece], self._buffers[spec.name].host(size))
+
+    def layers(self) -> list[Layer]:
+        """Result for each layer, as far as the plan keeps it."""
+        trt: TensorRT = self._library.module()
+        engine: ICudaEngine = self._engine
+        inspector: EngineInspector = engine.create_engine_inspector()
+        return from_inspector(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
 
     def _place(self, name: str, feed: Any) -> str:
         """Bring an input to where a run expects it; give its name back if that is the GPU."""
@@ -114,6 +133,26 @@ class TensorRTEngine:
             return name
         np.copyto(self._buffers[name].host(len(feed)), feed)
         return ""
+
+    def _replay(self, batch: _Batch) -> bool:
+        """Run a batch from its graph; say whether that was done. A graph that fails is the last one."""
+        graph = self._graph(batch)
+        if graph is None:
+            return False
+        try:
+            graph.run()
+        except OutOfMemoryError:
+            raise
+        except EngineError as error:
+            _logger.warning("running without CUDA graphs from now on: %s", error)
+            self._graph_limit = 0
+            self._drop_graphs()
+            return False
+        return True
+
+    def _drop_graphs(self) -> None:
+        while self._graphs:
+            self._graphs.popitem()[1].close()
 
     def _graph(self, batch: _Batch) -> Captured | None:
         """The graph for a batch that has been seen before; the least recently used one makes room."""
@@ -131,7 +170,8 @@ class TensorRTEngine:
 
     def _capture(self, batch: _Batch) -> Captured | None:
         try:
-            graph = Captured(self._execution, batch[0], self._stream, batch[1])
+            make = self._only_context if self._one_context else self._execution
+            graph = Captured(make, batch[0], self._stream, batch[1])
         except EngineError as error:
             _logger.warning("running without CUDA graphs: %s", error)
             self._graph_limit = 0
@@ -139,8 +179,13 @@ class TensorRTEngine:
         self._graphs[batch] = graph
         return graph
 
+    def _only_context(self) -> Execution:
+        return self._plain
+
     def _execution(self) -> Execution:
-        return Execution(self._engine, self.inputs, self.outputs, self._buffers, self._stream, self._log)
+        return Execution(
+            self._contexts.make(), self.inputs, self.outputs, self._buffers, self._stream, self._log
+        )
 
     def _reserve(self, device: Device) -> dict[str, TensorBuffer]:
         return {
@@ -149,7 +194,8 @@ class TensorRTEngine:
         }
 
 
-def _deserialize(trt: TensorRT, log: Log, plan: Path, *, host_code: bool) -> tuple[Runtime, ICudaEngine]:
+def _deserialize(library: Library, log: Log, plan: Path, *, host_code: bool) -> tuple[Runtime, ICudaEngine]:
+    trt = library.module()
     try:
         data = plan.read_bytes()
     except OSError as error:
@@ -157,12 +203,13 @@ def _deserialize(trt: TensorRT, log: Log, plan: Path, *, host_code: bool) -> tup
     try:
         runtime: Runtime = trt.Runtime(log.logger)
     except TypeError as error:  # the factory gave a null pointer
-        raise log.error("starting TensorRT's runtime", "check the driver with nvidia-smi") from error
+        raise log.error(f"starting {library.title}'s runtime", "check the driver with nvidia-smi") from error
     if host_code:
         runtime.engine_host_code_allowed = True
     engine: ICudaEngine = runtime.deserialize_cuda_engine(data)
     if engine is None:
-        raise log.error(f"{plan}: loading the plan", "delete it to have it rebuilt for this GPU and TensorRT")
+        advice = f"delete it to have it rebuilt for this GPU and {library.title}"
+        raise log.error(f"{plan}: loading the plan", advice)
     return runtime, engine  # the engine needs its runtime alive
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong while a plan is built, beyond what every engine shares."""
+"""Errors while a plan is built, beside those that every engine shares."""
 
 from __future__ import annotations
 

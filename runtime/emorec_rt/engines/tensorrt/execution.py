@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from emorec_rt.engines.tensorrt.api import ICudaEngine, IExecutionContext
+from emorec_rt.bundle.manifest import TensorSpec
+from emorec_rt.engines.tensorrt.api import IExecutionContext
 from emorec_rt.engines.tensorrt.cuda import Graph, Stream
 from emorec_rt.engines.tensorrt.log import Log
 from emorec_rt.engines.tensorrt.memory import TensorBuffer
 from emorec_rt.errors import EngineError
-from emorec_rt.manifest import TensorSpec
 
 _SMALLER = "take a smaller batch, or rebuild the plan"
 Buffers = Mapping[str, TensorBuffer]
@@ -21,7 +21,7 @@ class Execution:
     """A context that runs the engine on fixed buffers.
 
     Args:
-        engine: The deserialised engine, with one optimisation profile.
+        context: TensorRT's own, of an engine with one optimisation profile; ``None`` if there was no memory.
         inputs: Its inputs.
         outputs: Its outputs.
         buffers: Where each tensor lives.
@@ -35,7 +35,7 @@ class Execution:
 
     def __init__(
         self,
-        engine: ICudaEngine,
+        context: IExecutionContext,
         inputs: tuple[TensorSpec, ...],
         outputs: tuple[TensorSpec, ...],
         buffers: Buffers,
@@ -44,7 +44,6 @@ class Execution:
     ) -> None:
         self._inputs, self._outputs = inputs, outputs
         self._buffers, self._stream, self._log = buffers, stream, log
-        context: IExecutionContext = engine.create_execution_context()
         if context is None:
             raise log.error("creating an execution context", _SMALLER)
         self._context: IExecutionContext = context

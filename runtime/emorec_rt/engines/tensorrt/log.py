@@ -1,4 +1,4 @@
-"""TensorRT's log, kept in memory: its last errors become the reason in ours."""
+"""TensorRT's log, kept in memory: its last errors become the reason in ours, its layer table our report."""
 
 from __future__ import annotations
 
@@ -6,24 +6,32 @@ from collections import deque
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from emorec_rt.engines.base import engine_error
 from emorec_rt.engines.tensorrt.api import ILogger, TensorRT, import_tensorrt
-from emorec_rt.errors import EngineError
+from emorec_rt.errors import EngineError, engine_error
 
 KEPT_ERRORS = 3
+REMEMBERED = ("Layers:", "Total Activation Memory:")
+"""Beginnings of the notes that are kept. TensorRT for RTX ends a detailed build with its layer table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What TensorRT complained about since it was last asked.
+    """Complaints of TensorRT since it was last asked.
 
     Attributes:
         logger: The object that TensorRT's classes take.
         complaints: Its latest errors, oldest first.
+        notes: The latest of each kind in ``REMEMBERED``, without its beginning.
     """
 
     logger: ILogger
     complaints: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_ERRORS))
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self.complaints.clear()
+        self.notes.clear()
 
     def error(self, what: str, advice: str) -> EngineError:
         """The error for a call that failed, with the complaints as its reason; forgets them."""
@@ -41,6 +49,7 @@ def shared_log() -> Log:
 def make_log(trt: TensorRT) -> Log:
     """A log of its own, for ``shared_log`` and tests."""
     complaints: deque[str] = deque(maxlen=KEPT_ERRORS)
+    notes: dict[str, str] = {}
 
     class _Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -49,5 +58,7 @@ def make_log(trt: TensorRT) -> Log:
         def log(self, severity: object, msg: str) -> None:
             if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
                 complaints.append(" ".join(msg.split()))
+            elif beginning := next((known for known in REMEMBERED if msg.startswith(known)), None):
+                notes[beginning] = msg.removeprefix(beginning)
 
-    return Log(_Logger(), complaints)
+    return Log(_Logger(), complaints, notes)

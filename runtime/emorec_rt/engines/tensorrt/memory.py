@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emorec_rt.device_array import DeviceArray
+from emorec_rt.bundle.manifest import TensorSpec
 from emorec_rt.engines.tensorrt.api import CudaRuntime, import_cuda_runtime
 from emorec_rt.engines.tensorrt.cuda import Stream, check
-from emorec_rt.manifest import TensorSpec
+from emorec_rt.machine.device_array import DeviceArray
 
 
 class DeviceBuffer:
@@ -59,7 +59,7 @@ class PinnedBuffer:
         return self._bytes[:count].view(dtype).reshape(shape)
 
     def device_address(self) -> int:
-        """Where the GPU sees it; mapped buffers only."""
+        """Address for the GPU; mapped buffers only."""
         cuda: CudaRuntime = import_cuda_runtime()
         return int(check(cuda.cudaHostGetDevicePointer(self.address, 0), "mapping pinned memory"))
 
@@ -69,7 +69,7 @@ class PinnedBuffer:
 
 
 class TensorBuffer:
-    """Where one input or output lives on both sides, for up to ``max_batch`` items.
+    """Memory of one input or output on both sides, for up to ``max_batch`` items.
 
     Args:
         spec: The tensor; its first dimension is the batch.

@@ -1,4 +1,4 @@
-"""What a plan is built for: batch sizes, memory, effort, and what it must be able to do later."""
+"""Options of a build: batch sizes, memory, effort, and abilities that the plan needs later."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from emorec_rt.bundle.manifest import Graph, TensorSpec
 from emorec_rt.errors import UsageError
-from emorec_rt.manifest import Graph, TensorSpec
 
 
 class BatchRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,15 +35,12 @@ class BatchRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 FRAMES = BatchRange(1, 16, 32)
-CHUNKS = BatchRange(1, 4, 8)
-"""Seconds of sound and whole windows take far more memory an item than one frame."""
+SOUND = BatchRange(1, 1, 1)
+"""The runtime asks for one chunk of sound at a time. A context of wav2vec 2.0 base reserves 84 MiB for one,
+161 for two, 617 for eight (TensorRT for RTX, FP16)."""
+WINDOWS = BatchRange(1, 4, 8)
+"""The runtime asks for four windows at a time."""
 BEST_FRAMES: Final = 16
-FRAMES_PER_CHUNK: Final = 4
-
-
-def chunks_beside(frames: int) -> int:
-    """Largest batch of chunks and windows beside one of frames."""
-    return max(1, frames // FRAMES_PER_CHUNK)
 
 
 def up_to(largest: int) -> BatchRange:
@@ -56,7 +53,7 @@ class BuildOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     Attributes:
         batch: Batch sizes of frames; ``None`` takes ``FRAMES``.
-        chunks: Batch sizes of chunks of sound and of windows; ``None`` takes ``CHUNKS``.
+        windows: Batch sizes of windows; ``None`` takes ``WINDOWS``. Those of sound are always ``SOUND``.
         workspace_bytes: Most scratch memory a kernel may take; ``None`` takes a share of what is free.
         optimization_level: 0 builds fast, 5 searches longest; 3 is TensorRT's own default.
         tf32: Let FP32 products round to TF32 on GPUs that have it (Ampere and later).
@@ -64,24 +61,25 @@ class BuildOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         version_compatible: The plan also loads in other TensorRT releases of the same major version. It then
             carries code for the host, which the engine must be told to allow.
         ampere_plus: The plan also runs on other GPUs from Ampere on (not on Jetson), slower.
-        detailed: Keep layer details for TensorRT's inspector.
+        targets: Compute capabilities that TensorRT for RTX builds for, such as 86; empty takes its own
+            choice, and TensorRT builds for the GPU at hand.
     """
 
     batch: BatchRange | None = None
-    chunks: BatchRange | None = None
+    windows: BatchRange | None = None
     workspace_bytes: Annotated[int, Meta(gt=0)] | None = None
     optimization_level: Annotated[int, Meta(ge=0, le=5)] = 3
     tf32: bool = True
     refit: bool = False
     version_compatible: bool = False
     ampere_plus: bool = False
-    detailed: bool = False
+    targets: tuple[Annotated[int, Meta(ge=50, le=999)], ...] = ()
 
     def batch_for(self, graph: Graph) -> BatchRange:
-        """The batch sizes; what goes in decides: frames are small, the rest is not."""
+        """The batch sizes; what goes in decides."""
         if graph.inputs[0].dtype == "uint8":
             return self.batch or FRAMES
-        return self.chunks or CHUNKS
+        return SOUND if graph.inputs[0].name == "samples" else self.windows or WINDOWS
 
 
 DEFAULTS: Final = BuildOptions()

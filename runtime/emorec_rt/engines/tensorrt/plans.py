@@ -9,12 +9,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import glob
 import hashlib
+import logging
 import os
 import re
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -22,28 +25,31 @@ from typing import Any, Final, Literal
 import msgspec
 
 from emorec_rt.bundle import sha256_of
+from emorec_rt.bundle.manifest import Precision, Sha256
 from emorec_rt.engines.tensorrt.cuda import Device
-from emorec_rt.engines.tensorrt.files import write_atomically
+from emorec_rt.engines.tensorrt.layers import Inspection
 from emorec_rt.engines.tensorrt.options import BuildOptions
 from emorec_rt.errors import BundleError, OutputError
-from emorec_rt.manifest import Precision, Sha256
+from emorec_rt.files import explained, write_whole
+from emorec_rt.machine.seal import Sealed, user_cache
 
-SIDECAR_VERSION: Final = 1
+SIDECAR_VERSION: Final = 2
 FOLDER: Final = "plans"
 TIMINGS: Final = "timings.cache"
+_logger = logging.getLogger(__name__)
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a plan depends on; two that are equal give the same plan.
+    """Identity of a plan; two that are equal give the same plan.
 
     Attributes:
         model_sha256: Hash of the ONNX file.
         variant: Its precision.
         shapes: Smallest, best and largest shape of each input.
-        tensorrt: TensorRT's version.
-        cuda: Major version of the CUDA runtime.
-        gpu: The GPU's name.
-        sm: Its compute capability, as in ``sm_87``.
+        tensorrt: Version of TensorRT, or of TensorRT for RTX.
+        cuda: Major version of the CUDA runtime; 0 where no GPU took part.
+        gpu: The GPU's name; empty where no GPU took part.
+        sm: Its compute capability, as in ``sm_87``; likewise.
         options: How it was built.
     """
 
@@ -65,27 +71,30 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ]
 
 
-class Sidecar(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Sidecar(Sealed, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The JSON beside a plan.
 
     Attributes:
         schema_version: Version of this format.
         identity: What the plan depends on.
         plan_sha256: Hash of the plan, so that a torn or exchanged file is never loaded.
-        driver: Driver's CUDA version at the build, for the record only: plans outlive driver updates.
+        driver: Driver's CUDA version at the build, for the record only: plans outlive driver updates. 0 where
+            no GPU took part.
         runtime: CUDA runtime's version at the build, likewise.
         build_seconds: How long the build took.
         verification: How far its outputs were from the ONNX graph's, and how long a batch takes; empty when
-            that was not asked for.
+            that was not asked for, or there was no GPU.
+        inspection: What became of the layers; ``None`` where the builder doesn't say.
     """
 
-    schema_version: Literal[1] = SIDECAR_VERSION
+    schema_version: Literal[2] = SIDECAR_VERSION
     identity: Identity
     plan_sha256: Sha256
     driver: int
     runtime: int
     build_seconds: float
-    verification: dict[str, Any] = {}
+    verification: dict[str, Any] = msgspec.field(default_factory=dict)
+    inspection: Inspection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +118,7 @@ class PlanFile:
         return self.path.with_name(TIMINGS)
 
     def record(self) -> Sidecar:
-        """What the plan was built from and for.
+        """Graph and options that the plan was built from.
 
         Raises:
             BundleError: There is no record, or it can't be read.
@@ -119,12 +128,13 @@ class PlanFile:
         except (OSError, msgspec.DecodeError) as error:
             raise BundleError(self.path, f"its record can't be read ({error})") from error
 
-    def misfit(self, wanted: Identity, ignored: Collection[str] = ()) -> str | None:
+    def misfit(self, wanted: Identity, ignored: Collection[str] = (), *, foreign: bool = False) -> str | None:
         """Why the plan can't be used as it is, in one phrase; ``None`` when it can.
 
         Args:
             wanted: What it should have been built from and for.
             ignored: Fields of it that may differ.
+            foreign: Whether somebody else may have built it.
         """
         if not self.path.is_file():
             return "there is none yet"
@@ -132,6 +142,8 @@ class PlanFile:
             record = self.record()
         except BundleError as error:
             return error.reason
+        if not (foreign or record.is_ours()):
+            return "it was built elsewhere or by another user"
         if not record.identity.options.version_compatible:
             ignored = set(ignored) - {"tensorrt"}
         if differences := record.identity.differences(wanted, ignored):
@@ -150,27 +162,56 @@ class PlanFile:
         Raises:
             OutputError: Disk full, no permission.
         """
-        try:
+        sealed = sidecar.sealed()
+        with explained(self.path):
             self.sidecar_path.unlink(missing_ok=True)
             plan.replace(self.path)
-            text = msgspec.json.format(msgspec.json.encode(sidecar), indent=2) + b"\n"
-            write_atomically(self.sidecar_path, text)
-        except OSError as error:
-            raise OutputError(self.path, f"the plan can't be written ({error.strerror})") from error
+        self._write(sealed)
+
+    def amend(self, **changes: Any) -> None:
+        """Write the record anew with other fields.
+
+        Raises:
+            BundleError: There is no record.
+            OutputError: Disk full, no permission.
+        """
+        self._write(msgspec.structs.replace(self.record(), **changes).sealed())
+
+    def _write(self, sidecar: Sidecar) -> None:
+        text = msgspec.json.format(msgspec.json.encode(sidecar), indent=2) + b"\n"
+        write_whole(self.sidecar_path, text)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold others back that would build the same plan.
+
+        Raises:
+            OutputError: The lock can't be made.
+        """
+        name = hashlib.sha256(os.fsencode(self.path.resolve())).hexdigest()[:16]
+        path = user_cache() / "locks" / f"{name}.lock"
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        with os.fdopen(handle, "rb"):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                _logger.warning("waiting for another process that builds %s", self.path)
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield  # closing the file gives the lock back
 
 
-def places(onnx_file: Path, model_sha256: str, device: Device, tensorrt: str) -> tuple[PlanFile, PlanFile]:
-    """Where a plan may lie: beside its bundle, and in the user's cache when the bundle can't be written to.
+def places(onnx_file: Path, model_sha256: str, folder: str) -> tuple[PlanFile, PlanFile]:
+    """Places of a plan: beside its bundle, and in the user's cache when the bundle can't be written to.
 
     Args:
         onnx_file: The graph, inside the bundle.
         model_sha256: Its hash; in the cache, bundles are told apart by it.
-        device: The GPU.
-        tensorrt: TensorRT's version.
+        folder: Of plans that are built alike, from ``Library.folder``.
     """
-    machine = f"{device.slug}-trt{tensorrt}"
     beside, cached = _roots(onnx_file, model_sha256)
-    return PlanFile(beside[0] / machine / beside[1]), PlanFile(cached[0] / machine / cached[1])
+    return PlanFile(beside[0] / folder / beside[1]), PlanFile(cached[0] / folder / cached[1])
 
 
 def earlier_places(onnx_file: Path, model_sha256: str, device: Device, tensorrt: str) -> list[PlanFile]:
@@ -199,11 +240,6 @@ def _roots(onnx_file: Path, model_sha256: str) -> tuple[tuple[Path, str], ...]:
 def release(version: str) -> tuple[int, ...]:
     """A version's numbers, to compare."""
     return tuple(map(int, re.findall(r"\d+", version)))
-
-
-def user_cache() -> Path:
-    """``$XDG_CACHE_HOME/emorec``, by default ``~/.cache/emorec``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "emorec"
 
 
 def first_writable(candidates: tuple[PlanFile, ...]) -> PlanFile:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from emorec_rt.engines.base import Progress
 from emorec_rt.engines.tensorrt.api import IProgressMonitor, TensorRT
-
-Progress = Callable[[str, int, int], bool]
-"""Called with the phase, steps done and steps in all; returning False stops the build."""
 
 
 class ProgressRelay:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from emorec_rt.engines.tensorrt.api import IBuilderConfig, IHostMemory, ITimingCache
-from emorec_rt.engines.tensorrt.files import write_atomically
 from emorec_rt.engines.tensorrt.log import Log
+from emorec_rt.errors import OutputError
+from emorec_rt.files import write_whole
 
 MAGIC: Final = b"emorec timing cache 1\n"
 _DIGEST_BYTES: Final = 32
@@ -32,9 +33,9 @@ def read(path: Path) -> bytes:
 def write(path: Path, timings: bytes) -> None:
     """Keep timings; a folder that can't be written only costs time later."""
     try:
-        write_atomically(path, MAGIC + hashlib.sha256(timings).digest() + timings)
-    except OSError as error:
-        _logger.warning("%s: can't be written (%s); the next build times kernels again", path, error.strerror)
+        write_whole(path, MAGIC + hashlib.sha256(timings).digest() + timings)
+    except OutputError as error:
+        _logger.warning("%s; the next build times kernels again", error)
 
 
 def attach(config: IBuilderConfig, path: Path, log: Log) -> None:

@@ -1,0 +1,1 @@
+"""``emorec-rt doctor``: what the machine has and lacks."""

@@ -1,1 +1,0 @@
-"""What the runtime knows about Jetson modules: which one this is, its power modes, a memory plan for it."""

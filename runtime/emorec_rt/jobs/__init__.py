@@ -1,0 +1,1 @@
+"""Inputs into result files: planned, run, resumed, summed up."""

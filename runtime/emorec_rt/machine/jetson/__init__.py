@@ -1,0 +1,1 @@
+"""Jetson modules: the one at hand, its power modes, and a memory plan for it."""

@@ -1,0 +1,1 @@
+"""From media to predictions: the stream of it all."""

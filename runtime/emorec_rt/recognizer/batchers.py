@@ -1,0 +1,69 @@
+"""The engines of a bundle behind batchers, which all inputs of a recognizer share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from emorec_rt.bundle import Bundle
+from emorec_rt.bundle.manifest import GraphName
+from emorec_rt.constants import AUDIO_BATCH, FUSION_BATCH
+from emorec_rt.engines import open_engines
+from emorec_rt.engines.base import Engine
+from emorec_rt.engines.batching import Batcher
+from emorec_rt.recognizer.options import Options
+
+if TYPE_CHECKING:
+    from emorec_rt.engines.base import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Batchers:
+    """Loaded engines, each behind its batcher.
+
+    Attributes:
+        backend: Library that runs them.
+        engines: By graph.
+        vision: Batcher of the vision encoder.
+        audio: Batcher of the audio encoder.
+        fusion: Batcher of the fusion.
+    """
+
+    backend: str
+    engines: dict[GraphName, Engine]
+    vision: Batcher
+    audio: Batcher
+    fusion: Batcher
+
+    @classmethod
+    def load(cls, bundle: Bundle, options: Options, progress: Progress | None = None) -> Batchers:
+        """Load the engines of a bundle.
+
+        Raises:
+            EmorecError: A graph can't be loaded.
+        """
+        backend, engines = open_engines(
+            bundle,
+            backend=options.backend,
+            precision=options.precision,
+            threads=options.threads,
+            progress=progress,
+        )
+        vision = engines["vision"]
+        return cls(
+            backend,
+            engines,
+            Batcher(vision, options.batch_size or vision.best_batch),
+            Batcher(engines["audio"], AUDIO_BATCH),
+            Batcher(engines["fusion"], FUSION_BATCH),
+        )
+
+    def poll(self) -> None:
+        """Hand out what has ended."""
+        for batcher in (self.vision, self.audio, self.fusion):
+            batcher.poll()
+
+    def flush_encoders(self) -> None:
+        """Run what waits for the encoders, however little."""
+        self.vision.flush()
+        self.audio.flush()

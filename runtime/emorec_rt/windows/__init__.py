@@ -1,0 +1,1 @@
+"""Steps and tokens on one clock -> windows -> rows."""

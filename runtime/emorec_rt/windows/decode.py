@@ -1,0 +1,206 @@
+"""From the logits of overlapping windows to one row for each frame."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emorec_rt.bundle.manifest import Decoding
+from emorec_rt.errors import MismatchError
+from emorec_rt.faces import Box
+from emorec_rt.windows.prediction import Prediction
+from emorec_rt.windows.window import Window
+
+SettledStep = tuple[float, NDArray[np.float32], bool]
+"""Presentation time, logits ``[C]``, whether there was sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Steps whose logits will not change any more.
+
+    Attributes:
+        times_seconds: float64 ``[N]``.
+        logits: float32 ``[N, C]``.
+        sound: bool ``[N]``, whether there was sound.
+    """
+
+    times_seconds: NDArray[np.float64]
+    logits: NDArray[np.float32]
+    sound: NDArray[np.bool_]
+
+    def steps(self) -> list[SettledStep]:
+        """The same, a step at a time."""
+        return list(zip(self.times_seconds.tolist(), self.logits, self.sound.tolist(), strict=True))
+
+
+class Stitcher:
+    """Average overlapping windows; a step counts for more the further it is from a window's edge."""
+
+    def __init__(self, steps: int) -> None:
+        ramp = np.arange(1, steps + 1, dtype=np.float32)
+        self._weight = np.minimum(ramp, ramp[::-1])[:, None]
+        self._first = 0  # first step that isn't settled
+        self._sum: NDArray[np.float32] | None = None  # [N, C + 1] weighted logits, and the weights
+
+    def add(self, window: Window, logits: NDArray[np.float32]) -> Settled:
+        """Add a window's logits, float32 ``[T, C]``; return the steps that it settles.
+
+        Raises:
+            MismatchError: A logit is NaN or infinite.
+        """
+        if not np.isfinite(logits).all():
+            raise MismatchError(
+                "the model gave logits that are not finite: its weights are broken, or a precision "
+                "overflows; try another --precision, or export the bundle again"
+            )
+        skip = max(self._first - window.first_step, 0)
+        weight = self._weight[skip : window.steps]
+        weighted = np.concatenate([logits[skip : window.steps] * weight, weight], axis=1)
+        start = window.first_step + skip - self._first
+        total = self._grow(start + len(weighted), weighted.shape[1])
+        total[start : start + len(weighted)] += weighted
+        return self._settle(window, total)
+
+    def _grow(self, steps: int, width: int) -> NDArray[np.float32]:
+        if self._sum is None:
+            self._sum = np.zeros((0, width), np.float32)
+        missing = max(steps - len(self._sum), 0)
+        self._sum = np.pad(self._sum, ((0, missing), (0, 0)))
+        return self._sum
+
+    def _settle(self, window: Window, total: NDArray[np.float32]) -> Settled:
+        count = window.settles - self._first
+        within = slice(self._first - window.first_step, window.settles - window.first_step)
+        done, self._sum = total[:count], total[count:]
+        self._first = window.settles
+        per_step = window.audio_mask.reshape(len(window.times_seconds), -1)
+        sound = np.asarray(per_step.max(axis=1)[within] > 0)
+        return Settled(window.times_seconds[within], done[:, :-1] / done[:, -1:], sound)
+
+
+class Smoother:
+    """Moving average of the logits over time: centred, which delays rows by half its length, or causal.
+
+    Args:
+        seconds: Its length; the causal half covers the past half alone.
+        causal: Whether to leave out the future.
+    """
+
+    def __init__(self, seconds: float, *, causal: bool = False) -> None:
+        self._half = seconds / 2.0
+        self._ahead = 0.0 if causal else self._half
+        self._steps: deque[SettledStep] = deque()
+        self._next = 0  # position in the queue of the next step to give out
+
+    def add(self, settled: Settled) -> list[SettledStep]:
+        """Add steps; return those whose neighbourhood is complete."""
+        steps = settled.steps()
+        if self._half == 0.0:
+            return steps
+        self._steps.extend(steps)
+        return self._give(until=self._steps[-1][0] - self._ahead if self._steps else -np.inf)
+
+    def finish(self) -> list[SettledStep]:
+        """No more steps will come: return the rest."""
+        return self._give(until=np.inf)
+
+    def _give(self, until: float) -> list[SettledStep]:
+        given = []
+        while self._next < len(self._steps) and self._steps[self._next][0] <= until:
+            time, _, sound = self._steps[self._next]
+            given.append((time, self._mean_around(time), sound))
+            self._next += 1
+        return given
+
+    def _mean_around(self, time: float) -> NDArray[np.float32]:
+        while self._steps[0][0] < time - self._half:
+            self._steps.popleft()
+            self._next -= 1
+        near = [logits for at, logits, _ in self._steps if at <= time + self._ahead]
+        return np.asarray(np.mean(near, axis=0), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRow:
+    """A decoded frame that waits for its logits."""
+
+    index: int
+    time_seconds: float
+    face: bool
+    box: Box | None
+
+
+class RowBuilder:
+    """Give each decoded frame the logits at its time, interpolated between steps.
+
+    Args:
+        labels: Class names in the order of the logits.
+        decoding: Smoothing and prior correction.
+        causal: Whether to smooth over the past alone.
+    """
+
+    def __init__(self, labels: tuple[str, ...], decoding: Decoding, *, causal: bool = False) -> None:
+        self._labels = labels
+        self._bias = np.asarray(decoding.logit_bias or np.zeros(len(labels)), np.float32)
+        self._smoother = Smoother(decoding.smoothing_seconds, causal=causal)
+        self._frames: deque[FrameRow] = deque()
+        self._steps: deque[SettledStep] = deque()
+        self._has_frames = False
+        self._count = 0
+
+    def add_frame(self, frame: FrameRow) -> None:
+        """Expect a row for this frame."""
+        self._has_frames = True
+        self._frames.append(frame)
+
+    def add(self, settled: Settled) -> list[Prediction]:
+        """Add settled steps; return the rows that they complete."""
+        return self._rows(self._smoother.add(settled), last=False)
+
+    def finish(self) -> list[Prediction]:
+        """No more steps will come: return the remaining rows."""
+        return self._rows(self._smoother.finish(), last=True)
+
+    def _rows(self, steps: list[SettledStep], *, last: bool) -> list[Prediction]:
+        if not self._has_frames:
+            return [self._step_row(time, logits, sound) for time, logits, sound in steps]
+        self._steps.extend(steps)
+        rows = []
+        while self._frames and self._steps and (last or self._frames[0].time_seconds <= self._steps[-1][0]):
+            rows.append(self._frame_row(self._frames.popleft()))
+        return rows
+
+    def _step_row(self, time: float, logits: NDArray[np.float32], sound: bool) -> Prediction:
+        self._count += 1
+        label, probabilities = self._decide(logits)
+        return Prediction(
+            self._count - 1, time, label, probabilities, face=False, sound=sound, labels=self._labels
+        )
+
+    def _frame_row(self, frame: FrameRow) -> Prediction:
+        while len(self._steps) > 1 and self._steps[1][0] <= frame.time_seconds:
+            self._steps.popleft()
+        before, after = self._steps[0], self._steps[min(1, len(self._steps) - 1)]
+        span = after[0] - before[0]
+        share = min(max((frame.time_seconds - before[0]) / span, 0.0), 1.0) if span > 0 else 0.0
+        label, probabilities = self._decide((1 - share) * before[1] + share * after[1])
+        sound = before[2] if share < 0.5 else after[2]
+        return Prediction(
+            frame.index,
+            frame.time_seconds,
+            label,
+            probabilities,
+            frame.face,
+            sound,
+            frame.box,
+            self._labels,
+        )
+
+    def _decide(self, logits: NDArray[np.float32]) -> tuple[str, NDArray[np.float32]]:
+        shifted = logits + self._bias
+        exp = np.exp(shifted - shifted.max())
+        return self._labels[int(exp.argmax())], np.asarray(exp / exp.sum(), np.float32)

@@ -1,0 +1,40 @@
+"""A process that may not have enough memory: one line, no traceback, no half-written result."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from emorec_rt.engines.base import is_installed
+
+ROOT = Path(__file__).parents[3]
+COMMAND = [sys.executable, "-c", "from emorec_rt.cli import main; main()"]
+
+
+@pytest.mark.parametrize("megabytes", [400, 1000, 1500])
+def test_too_little_memory_is_one_line(tmp_path: Path, megabytes: int) -> None:
+    limit = megabytes * 10**6
+    result = subprocess.run(
+        [*COMMAND, str(ROOT / "examples" / "demo.mp4"), "--out", str(tmp_path / "rows.txt")],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "runtime"), "OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if megabytes < 1000:
+        told = ("the memory that this process may have is full", "onnxruntime needs 1000 MB of address space")
+        assert any(line in result.stderr for line in told)
+    elif is_installed("openvino"):  # with less than it needs, it hangs or aborts now and then
+        assert "OpenVINO needs 2000 MB of address space" in result.stderr
+    assert "Traceback" not in result.stderr
+    if result.returncode:
+        assert result.returncode == 1
+        assert sum(line.startswith("error: ") for line in result.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ([] if result.returncode else ["rows.txt"])

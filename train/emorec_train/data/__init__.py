@@ -1,0 +1,1 @@
+"""Labelled clips: generated ones, and data sets on disk."""

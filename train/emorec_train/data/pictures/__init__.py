@@ -1,0 +1,1 @@
+"""Labelled still pictures of faces: readers for the layouts that they are published in."""

@@ -1,0 +1,1 @@
+"""Scores of checkpoints on whole clips."""

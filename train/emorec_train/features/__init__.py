@@ -1,0 +1,1 @@
+"""Features of frozen encoders: made, cached, cut into windows."""

@@ -1,0 +1,1 @@
+"""Settings of a training, presets, and changes to them."""

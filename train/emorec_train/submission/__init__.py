@@ -1,0 +1,1 @@
+"""Files of the challenge: predicted, merged, checked."""

@@ -1,0 +1,1 @@
+"""Visual encoders from labelled still pictures."""
