@@ -23,6 +23,6 @@ def pytest_configure() -> None:
 def media_root() -> Path:
     """Real videos and sounds, which are not part of the project; tests that need them skip without."""
     folder = os.environ.get("EMOREC_TEST_MEDIA")
-    if not folder:
+    if not folder or not Path(folder).is_dir():
         pytest.skip("EMOREC_TEST_MEDIA names no folder of real media")
     return Path(folder).resolve()

@@ -24,7 +24,8 @@ SECONDS = 60.0
 def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Real recordings where there are some, else the project's own clip in several containers."""
     folder = tmp_path_factory.mktemp("clips")
-    if media := os.environ.get("EMOREC_TEST_MEDIA"):
+    media = os.environ.get("EMOREC_TEST_MEDIA")
+    if media and Path(media).is_dir():
         return fuzz_damage.short_clips([Path(media) / name for name in ("faces", "edge")], folder)
     made = [folder / f"demo.{suffix}" for suffix in ("mp4", "mkv", "ts", "mov")]
     assert all(fuzz_damage.cut(EXAMPLES / "demo.mp4", clip) for clip in made)

@@ -164,6 +164,7 @@ def _decodable(path: Path, threads: str) -> int:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.thread_type = threads
+        stream.codec_context.thread_count = 2  # on a single core FFmpeg would take one, whatever the type
         for packet in container.demux(stream):
             with contextlib.suppress(av.error.FFmpegError):
                 count += len(stream.codec_context.decode(packet if packet.size else None))
