@@ -9,6 +9,7 @@ import click
 from emorec_rt.cli.console import tell
 from emorec_rt.cli.groups import complete_backends
 from emorec_rt.constants import PRECISIONS, Precision
+from emorec_rt.machine.memory import PROGRAM_MB, require_address_space
 
 
 @click.command()
@@ -35,6 +36,7 @@ def bench(
     as_json: bool,
 ) -> None:
     """Time decoding, faces, each engine and writing on VIDEO, then the whole chain."""
+    require_address_space("emorec-rt", PROGRAM_MB)
     import msgspec
 
     from emorec_rt import load

@@ -17,6 +17,7 @@ from emorec_rt.cli.groups import GroupedCommand, complete_backends
 from emorec_rt.cli.result_options import result_options
 from emorec_rt.cli.source_options import parsed, source_options
 from emorec_rt.constants import EXIT_FAILED, EXIT_READER_GONE, PRECISIONS
+from emorec_rt.machine.memory import PROGRAM_MB, require_address_space
 from emorec_rt.machine.signals import end_on_signal
 
 if TYPE_CHECKING:
@@ -194,6 +195,7 @@ def run(
     emorec-rt recordings/ --out-dir results --format jsonl --format svg
     emorec-rt @today.txt --out-dir results --resume --jobs 4 --summary results.csv
     """  # noqa: D301 - click reads the \b
+    require_address_space("emorec-rt", PROGRAM_MB)
     from emorec_rt.jobs.plan import plan
     from emorec_rt.jobs.select import all_lists
     from emorec_rt.jobs.summary import check_summary_file

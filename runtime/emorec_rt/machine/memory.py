@@ -7,16 +7,18 @@ from typing import Final
 from emorec_rt.errors import EngineError
 
 MEGABYTE: Final = 10**6
+PROGRAM_MB: Final = 600
+"""What the program needs before an inference library is loaded: numpy, OpenCV and FFmpeg reserve 420 MB."""
 
 
 def require_address_space(library: str, megabytes: int) -> None:
-    """Refuse to load an inference library that this process has too little room for.
+    """Refuse to load a library that this process has too little room for.
 
     Such a library reserves far more than it uses. Where a thread or a buffer of its own finds no room, it
     ends the process or waits for ever, and no error reaches Python.
 
     Args:
-        library: Name of the library, for the message.
+        library: Name of the library, or of the program, for the message.
         megabytes: What the whole process needs with it.
 
     Raises:

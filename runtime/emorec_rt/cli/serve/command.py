@@ -9,6 +9,7 @@ import click
 
 from emorec_rt.cli.console import FiniteRange, say, silent
 from emorec_rt.constants import PRECISIONS
+from emorec_rt.machine.memory import PROGRAM_MB, require_address_space
 
 LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
 
@@ -73,6 +74,7 @@ def serve(
     curl -T talk.mp4 'http://127.0.0.1:8000/rows?name=talk.mp4'  # a row a line, as they are made
     """  # noqa: D301 - click reads the \b
     _check(host, token)
+    require_address_space("emorec-rt", PROGRAM_MB)
     try:
         import uvicorn
 
