@@ -25,7 +25,8 @@ from emorec_export.report import Reference, Report
 from emorec_rt.bundle.manifest import GRAPH_NAMES, GraphName
 from emorec_train.data.synthetic import clip_seeds
 from emorec_train.model.build import build_models
-from emorec_train.model.checkpoint import Checkpoint, TrainingRecord, load_checkpoint, save_checkpoint
+from emorec_train.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from emorec_train.model.checkpoint_parts import TrainingRecord
 from emorec_train.model.config import ModelConfig
 from emorec_train.settings.presets import PRESETS
 

@@ -12,7 +12,7 @@ import torch
 from emorec_rt.bundle.manifest import Audio, Gate, Statistics, Vision
 from emorec_rt.constants import EXPRESSIONS
 from emorec_train.model.audio import AudioEncoder
-from emorec_train.model.checkpoint import TrainingRecord
+from emorec_train.model.checkpoint_parts import TrainingRecord
 from emorec_train.model.config import AudioConfig, ConvConfig, VisionConfig
 from emorec_train.model.sound_folder import SoundEncoderFile, write_sound_encoder
 from emorec_train.model.stills import StillModel

@@ -12,7 +12,8 @@ from emorec_export.graphs import export_graph
 from emorec_rt.bundle.manifest import GRAPH_NAMES, GraphName
 from emorec_train.data.synthetic import clip_seeds
 from emorec_train.model.build import Models, build_models
-from emorec_train.model.checkpoint import Checkpoint, TrainingRecord, load_checkpoint, save_checkpoint
+from emorec_train.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from emorec_train.model.checkpoint_parts import TrainingRecord
 from small_model import config
 
 CONFIG = config()

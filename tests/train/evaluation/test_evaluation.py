@@ -24,7 +24,8 @@ from emorec_train.evaluation.ensemble import average_clips, expand
 from emorec_train.evaluation.metrics import confusion, macro_f1_interval, matrix_scores, present_f1, score
 from emorec_train.evaluation.stitched import StitchedClip, frame_truth
 from emorec_train.features.windows import with_labels
-from emorec_train.model.checkpoint import CheckpointError, load_checkpoint, store_decoding
+from emorec_train.model.checkpoint import load_checkpoint, store_decoding
+from emorec_train.model.checkpoint_parts import CheckpointError
 from layouts import write_affwild2, write_ravdess
 from tiny_commands import call
 from tiny_model import tiny_checkpoint

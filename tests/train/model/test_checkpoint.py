@@ -11,13 +11,8 @@ from safetensors.torch import load_file, save_file
 from emorec_rt.constants import chunk_samples
 from emorec_rt.errors import EmorecError, OutputError
 from emorec_train.model.build import Models, build_models
-from emorec_train.model.checkpoint import (
-    CheckpointError,
-    TrainingRecord,
-    load_checkpoint,
-    newest_checkpoint,
-    save_checkpoint,
-)
+from emorec_train.model.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
+from emorec_train.model.checkpoint_parts import CheckpointError, TrainingRecord
 from emorec_train.model.config import ModelConfig
 from emorec_train.model.text import frozen_prototypes
 from small_model import config, feeds

@@ -17,7 +17,7 @@ from emorec_rt.errors import UsageError
 from emorec_train.data.recordings import SoundTable
 from emorec_train.model.audio import AudioEncoder
 from emorec_train.model.build import build_models
-from emorec_train.model.checkpoint import CheckpointError
+from emorec_train.model.checkpoint_parts import CheckpointError
 from emorec_train.model.config import AudioConfig
 from emorec_train.model.hub import WeightsError
 from emorec_train.model.pretrained import adopt_pretrained

@@ -22,7 +22,7 @@ from emorec_rt.errors import OutputError
 from emorec_rt.windows.window import Window
 from emorec_train.data.labels import IGNORED
 from emorec_train.features.windows import ClipWindows, WindowSet, stack_windows
-from emorec_train.model.checkpoint import CheckpointError
+from emorec_train.model.checkpoint_parts import CheckpointError
 from emorec_train.settings.fields import FusionSettings
 from emorec_train.training import fit
 from emorec_train.training.averaging import moving_average

@@ -17,7 +17,8 @@ from emorec_export.graphs import export_graph
 from emorec_rt.constants import chunk_samples
 from emorec_rt.errors import UsageError
 from emorec_train.model.audio import AudioEncoder
-from emorec_train.model.checkpoint import TrainingRecord, load_checkpoint, save_checkpoint
+from emorec_train.model.checkpoint import load_checkpoint, save_checkpoint
+from emorec_train.model.checkpoint_parts import TrainingRecord
 from emorec_train.model.vision import VisionEncoder
 from emorec_train.settings.fields import EncoderSettings
 from emorec_train.training.loop import Optimiser

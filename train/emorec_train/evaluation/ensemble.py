@@ -17,7 +17,7 @@ from emorec_rt.errors import UsageError
 from emorec_rt.files import write_whole
 from emorec_train.evaluation.decoding import interpolate
 from emorec_train.evaluation.stitched import StitchedClip
-from emorec_train.model.checkpoint import CheckpointError
+from emorec_train.model.checkpoint_parts import CheckpointError
 
 FILE_NAME: Final = "ensemble.json"
 _LEAST: Final = 1e-9

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from emorec_rt.bundle.manifest import Decoding
-from emorec_rt.errors import EmorecError, OutputError
+from emorec_rt.errors import OutputError
 from emorec_rt.files import explained, whole_folder, write_whole
 from emorec_train.model.audio import AudioEncoder
 from emorec_train.model.build import build_models
+from emorec_train.model.checkpoint_parts import CheckpointError, TrainingRecord, load_weights, read_weights
 from emorec_train.model.config import ModelConfig
 from emorec_train.model.fusion import FusionModel
 from emorec_train.model.vision import VisionEncoder
@@ -35,34 +35,6 @@ NOTICE_KEY: Final = "notice"
 """Key of a checkpoint's settings: a line for whoever runs a bundle of it."""
 
 _PROTOTYPES_KEY: Final = "prototypes"
-
-
-class CheckpointError(EmorecError, ValueError):
-    """A checkpoint that can't be used: missing or foreign file, unknown version, weights that don't fit."""
-
-    def __init__(self, path: str | Path, reason: str) -> None:
-        self.path = str(path)
-        super().__init__(f"{path}: {reason}")
-
-
-class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Record of a training.
-
-    Attributes:
-        command: The command line.
-        seed: Of everything random in training.
-        clips: For each split, the identity of each clip (for generated clips the seed).
-        metrics: What it reached, by split and mode.
-        settings: The training settings.
-        versions: Of the libraries that took part.
-    """
-
-    command: str = ""
-    seed: int = 0
-    clips: dict[str, list[str]] = {}
-    metrics: dict[str, Any] = {}
-    settings: dict[str, Any] = {}
-    versions: dict[str, str] = {}
 
 
 class CheckpointFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -160,7 +132,7 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     load_weights(folder / "fusion.safetensors", models.fusion)
     prototypes = None
     if (folder / PROTOTYPES_FILE_NAME).exists():
-        prototypes = _read_weights(folder / PROTOTYPES_FILE_NAME).get(_PROTOTYPES_KEY)
+        prototypes = read_weights(folder / PROTOTYPES_FILE_NAME).get(_PROTOTYPES_KEY)
     return Checkpoint(
         folder,
         file.model,
@@ -230,33 +202,3 @@ def newest_checkpoint(runs_folder: str | Path) -> Path:
     if not files:
         raise CheckpointError(runs_folder, "holds no checkpoint; run train/run.py first")
     return files[-1].parent
-
-
-def load_weights(path: Path, module: nn.Module) -> None:
-    """Fill a module from a file and put it in eval mode.
-
-    Raises:
-        CheckpointError: The file is missing or damaged, or its tensors are another module's.
-    """
-    weights = _read_weights(path)
-    own = {key: tuple(value.shape) for key, value in module.state_dict().items()}
-    found = {key: tuple(value.shape) for key, value in weights.items()}
-    for key in sorted(own.keys() | found.keys()):
-        if own.get(key) != found.get(key):
-            want, have = _shown(own.get(key)), _shown(found.get(key))
-            raise CheckpointError(path, f"doesn't fit {FILE_NAME}: {key} should be {want}, is {have}")
-    module.load_state_dict(weights)
-    module.eval()
-
-
-def _shown(shape: tuple[int, ...] | None) -> str:
-    return "absent" if shape is None else str(list(shape))
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except FileNotFoundError as error:
-        raise CheckpointError(path, "is missing; copy the whole checkpoint folder") from error
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(path, f"is not a safetensors file: {error}") from error

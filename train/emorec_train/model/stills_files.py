@@ -21,7 +21,7 @@ from torch import Tensor
 from emorec_rt.bundle.manifest import Vision
 from emorec_rt.errors import UsageError
 from emorec_rt.files import WholeFile
-from emorec_train.model.checkpoint import CheckpointError, TrainingRecord, load_weights
+from emorec_train.model.checkpoint_parts import CheckpointError, TrainingRecord, load_weights
 from emorec_train.model.config import TextConfig, VisionConfig
 from emorec_train.model.stills import StillModel
 from emorec_train.model.text import TextEncoder, frozen_prototypes

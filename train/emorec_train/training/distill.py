@@ -32,7 +32,7 @@ from emorec_rt.files import write_whole
 from emorec_train.console import say, tracked
 from emorec_train.data.recordings import SoundTable
 from emorec_train.model.audio import AudioEncoder
-from emorec_train.model.checkpoint import CheckpointError
+from emorec_train.model.checkpoint_parts import CheckpointError
 from emorec_train.model.config import AudioConfig
 from emorec_train.training.degrade import Degrader
 from emorec_train.training.loop import Optimiser, OptimiserProgress, OptimiserState

@@ -22,7 +22,8 @@ from emorec_train.evaluation.metrics import Scores, table
 from emorec_train.evaluation.stitched import LABEL_STEPS_KEY, evaluate, label_steps
 from emorec_train.features.windows import stack_windows
 from emorec_train.model.build import Models, build_models, find_device, place_encoders
-from emorec_train.model.checkpoint import FILE_NAME, TrainingRecord, save_checkpoint
+from emorec_train.model.checkpoint import FILE_NAME, save_checkpoint
+from emorec_train.model.checkpoint_parts import TrainingRecord
 from emorec_train.model.config import Mode
 from emorec_train.model.text import frozen_prototypes
 from emorec_train.settings.fields import Preset

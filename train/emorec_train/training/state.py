@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from emorec_rt.files import write_whole
 from emorec_train.evaluation.metrics import Scores
-from emorec_train.model.checkpoint import CheckpointError
+from emorec_train.model.checkpoint_parts import CheckpointError
 from emorec_train.training.loop import OptimiserProgress
 
 _KEY: Final = "emorec"

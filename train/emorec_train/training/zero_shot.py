@@ -14,7 +14,8 @@ from emorec_train.console import say
 from emorec_train.data.synthetic import ClipSpec, Split, clip_seeds
 from emorec_train.model.audio import AudioEncoder
 from emorec_train.model.build import build_models
-from emorec_train.model.checkpoint import NOTICE_KEY, TrainingRecord, save_checkpoint
+from emorec_train.model.checkpoint import NOTICE_KEY, save_checkpoint
+from emorec_train.model.checkpoint_parts import TrainingRecord
 from emorec_train.model.config import AudioConfig, ModelConfig
 from emorec_train.model.fusion import FusionModel
 from emorec_train.model.text import frozen_prototypes, prompts

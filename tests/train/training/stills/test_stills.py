@@ -16,7 +16,7 @@ from emorec_train.data.pictures.opening import picture_request
 from emorec_train.data.pictures.types import Pictures, PictureSet, as_grey, as_rgb, one_hot
 from emorec_train.evaluation.stills import still_logits
 from emorec_train.model.build import build_models
-from emorec_train.model.checkpoint import CheckpointError
+from emorec_train.model.checkpoint_parts import CheckpointError
 from emorec_train.model.config import ConvConfig, TextConfig, VisionConfig
 from emorec_train.model.pretrained import adopt_pretrained
 from emorec_train.model.stills_files import load_stills

@@ -22,7 +22,8 @@ from emorec_train.evaluation.stitched import evaluate, stitch_clips
 from emorec_train.features.extract import cached_windows, fill_cache, open_cache
 from emorec_train.features.windows import ClipWindows
 from emorec_train.model.build import Models, freeze
-from emorec_train.model.checkpoint import Checkpoint, TrainingRecord, save_checkpoint
+from emorec_train.model.checkpoint import Checkpoint, save_checkpoint
+from emorec_train.model.checkpoint_parts import TrainingRecord
 from emorec_train.model.config import Mode, ModelConfig
 from emorec_train.model.fusion import FusionModel
 from emorec_train.model.sound_folder import SoundEncoderFile, read_sound_encoder

@@ -19,7 +19,7 @@ from emorec_train.data.pictures.types import PictureSet
 from emorec_train.evaluation.metrics import Scores, table
 from emorec_train.evaluation.stills import score_stills
 from emorec_train.model.build import freeze
-from emorec_train.model.checkpoint import TrainingRecord
+from emorec_train.model.checkpoint_parts import TrainingRecord
 from emorec_train.model.stills import StillModel
 from emorec_train.model.stills_files import FILE_NAME, StillsFile, save_stills
 from emorec_train.model.text import TextEncoder
