@@ -75,7 +75,7 @@ class Figure:
 
     @property
     def holds(self) -> bool:
-        """Whether both limits are kept."""
+        """Say whether both limits are kept."""
         drop = -(self.macro_f1_change or 0.0)
         return self.agreement >= LEAST_AGREEMENT[self.variant] and drop <= LARGEST_DROP
 

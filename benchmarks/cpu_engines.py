@@ -66,7 +66,7 @@ class Figure:
 
     @property
     def holds(self) -> bool:
-        """Whether the limit is kept."""
+        """Say whether the limit is kept."""
         return self.limit is None or self.times_reference >= self.limit
 
 

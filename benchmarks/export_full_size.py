@@ -43,7 +43,7 @@ class Figure:
 
     @property
     def holds(self) -> bool:
-        """Whether the limit is kept."""
+        """Say whether the limit is kept."""
         return self.value <= self.limit
 
 

@@ -121,7 +121,7 @@ def paths() -> dict[str, str]:
 
 
 def same_results(first: Path, second: Path) -> bool:
-    """Whether two folders hold the same files, the journal aside."""
+    """Say whether two folders hold the same files, the journal aside."""
     names = [{path.name for path in folder.iterdir()} - {JOURNAL_NAME} for folder in (first, second)]
     return names[0] == names[1] and all(
         (first / name).read_bytes() == (second / name).read_bytes() for name in names[0]

@@ -291,7 +291,7 @@ DAMAGES: Final[dict[str, Damage]] = {
     "label of several lines": edit(lambda m, _: m["labels"].__setitem__(0, "a\nb")),
     "notice that drives a terminal": edit(lambda m, _: m.update(notice="\x1b[2Jready")),
 }
-"""What can happen to a bundle; each must end in one line that says so."""
+"""Damages of a bundle; each must end in one line that says so."""
 
 
 def damaged(seed: int, index: int, folder: Path) -> tuple[str, Path]:

@@ -76,7 +76,7 @@ class Delays:
 
     @property
     def holds(self) -> bool:
-        """Whether the limits are kept."""
+        """Say whether the limits are kept."""
         return not self.lost and not self.mistimed and self.figures()["p95_seconds"] <= P95_SECONDS
 
 

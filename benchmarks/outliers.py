@@ -63,7 +63,7 @@ class Figure:
 
     @property
     def holds(self) -> bool:
-        """Whether the default recipe keeps to the limit."""
+        """Say whether the default recipe keeps to the limit."""
         return self.default >= LIMIT
 
 

@@ -24,7 +24,7 @@ from emorec_train.evaluation import metrics
 
 SECTION: Final = "faces"
 CLASSES_OF_OTHERS: Final = EXPRESSIONS[:-1]
-"""What ``fer`` and face-api tell apart: all but Other."""
+"""Classes that ``fer`` and face-api tell apart: all but Other."""
 
 _SPEC = Vision(crop_size=48, margin=0.0, mean=(0.5,) * 3, std=(0.25,) * 3, embedding_dim=1)
 

@@ -24,7 +24,7 @@ from emorec_train.data.recordings import FULL_SCALE, decode, read_voices
 
 SECTION: Final = "voices"
 SPOKEN: Final = ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness")
-"""What EMO-DB acts; Surprise is heard nowhere in training, so it isn't asked for."""
+"""Emotions that EMO-DB acts; Surprise is heard nowhere in training, so it isn't asked for."""
 
 ORDERS: Final = 3
 PAUSE_SECONDS: Final = 0.5

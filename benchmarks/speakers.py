@@ -76,7 +76,7 @@ def main(folder: Path | None, keep: bool) -> None:
 
 
 def right(one: Talk, other: Talk) -> NDArray[np.bool_]:
-    """Whether each voiced frame of one person goes to that one, a silent person being beside."""
+    """Say whether each voiced frame of one person goes to that one, a silent person being beside."""
     still = np.resize(other.silent(), len(one.times))
     speakers = Speakers()
     for time, moved, rest in zip(one.times.tolist(), one.moved.tolist(), still.tolist(), strict=True):
@@ -101,7 +101,7 @@ def read_talk(path: Path) -> Talk:
 
 
 def voiced_at(times: NDArray[np.float64], sound: list[Samples]) -> NDArray[np.bool_]:
-    """Whether the sound of each frame is loud, bool ``[T]``."""
+    """Say whether the sound of each frame is loud, bool ``[T]``."""
     pcm = np.concatenate([block.pcm for block in sound])
     length = round(SAMPLE_RATE_HZ / FPS)
     first = np.round((times - sound[0].pts_seconds) * SAMPLE_RATE_HZ).astype(int).clip(0, len(pcm) - length)

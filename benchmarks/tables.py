@@ -141,7 +141,7 @@ def people(result: Result) -> str:
 
 
 def people_short(result: Result) -> str:
-    """What the default model reaches on each kind of material, in one line each."""
+    """Figures of the default model on each kind of material, in one line each."""
     own = [f for f in result["figures"] if f["method"] in PEOPLE["default model"]]
     found = {(f["material"], f["measure"]): f for f in own if f["section"] != "int8"}
     rows = [

@@ -38,7 +38,7 @@ def train(seed: int) -> dict[str, Any]:
 
 
 def holds(run: dict[str, Any]) -> bool:
-    """Whether a run keeps every limit."""
+    """Say whether a run keeps every limit."""
     both: float = run["macro_f1"]["both"]
     return bool(run["minutes"] <= MINUTES_LIMIT and both >= BOTH_LIMIT and run["lead"] >= LEAD_LIMIT)
 

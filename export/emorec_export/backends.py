@@ -23,7 +23,7 @@ from emorec_train.model.checkpoint import Checkpoint
 
 ALL: Final = "all"
 CHOICES: Final = ("onnxruntime", "openvino", "tensorrt", "tensorrt-rtx", "torch-tensorrt")
-"""What ``all`` means. onnxruntime's GPU providers run the same files; ``emorec-rt build`` checks them."""
+"""Backends of ``all``. onnxruntime's GPU providers run the same files; ``emorec-rt build`` checks them."""
 
 
 PORTABLE: Final = "tensorrt-rtx"

@@ -24,7 +24,7 @@ MAX_CLIP_SECONDS: Final = 30.0
 """Of a longer clip the beginning is taken: its faces stay in memory while every variant runs on them."""
 
 _SLACK_SECONDS: Final = 1.0
-"""How far the sound of a file may lie behind its frames."""
+"""Longest time that the sound of a file may lie behind its frames."""
 
 
 class RememberingCropper(FaceCropper):

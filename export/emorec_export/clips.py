@@ -38,7 +38,7 @@ class RecordedClips:
 
     @property
     def generated(self) -> bool:
-        """Whether they are drawn, not recorded."""
+        """Say whether they are drawn, not recorded."""
         return isinstance(self.source, GeneratedClips)
 
     def ids(self, split: Split, count: int, seed: int = 0, leave_out: Collection[str] = ()) -> list[str]:

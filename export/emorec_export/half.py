@@ -21,7 +21,7 @@ from emorec_export.tidy import sign
 LARGEST: Final = float(np.finfo(np.float16).max)
 
 HEADROOM: Final = 8.0
-"""How far below FP16's largest number real data has to stay: other people are louder than the sample."""
+"""Distance that real data has to keep from FP16's largest number: other people are louder than the sample."""
 
 _FLOAT, _HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 

@@ -22,7 +22,7 @@ from emorec_rt.faces.cropped import cropped_items
 from emorec_rt.windows.iterate import iter_windows
 
 Batches = Mapping[GraphName, Sequence[Tensors]]
-"""What each graph is fed."""
+"""Inputs of each graph."""
 
 CLIP_BATCHES: Final = 2
 """Batches of each graph that are kept of a clip: the next one shows somebody else."""

@@ -20,9 +20,9 @@ ALL_OPS: Final = WEIGHT_OPS
 """Products with weights: those that were observed."""
 
 LINEAR_OPS: Final = frozenset({"MatMul", "Gemm"})
-"""What is quantised. Measured with onnxruntime on a small ResNet: convolutions with explicit Q/DQ take longer
-than in FP32, with their outputs quantised (1.15 times) and without (1.6 times). TensorRT for RTX gives each
-INT8 convolution of MobileCLIP a kernel more, 382 in all against 240 in FP16, and more memory
+"""Operators that are quantised. Measured with onnxruntime on a small ResNet: convolutions with explicit Q/DQ
+take longer than in FP32, with their outputs quantised (1.15 times) and without (1.6 times). TensorRT for RTX
+gives each INT8 convolution of MobileCLIP a kernel more, 382 in all against 240 in FP16, and more memory
 (benchmarks/LOG.md); it has FP8 kernels for few convolutions. Products gain everywhere."""
 
 ALPHA: Final = 0.5
@@ -115,7 +115,7 @@ masked keys swallows FP16's digits) and whatever comes near FP16's largest numbe
 
 
 def quantised(node: NodeProto, weights: frozenset[str], ops: frozenset[str]) -> bool:
-    """Whether a node may be quantised.
+    """Say whether a node may be quantised.
 
     Args:
         node: A node of the FP32 graph.
@@ -128,17 +128,17 @@ def quantised(node: NodeProto, weights: frozenset[str], ops: frozenset[str]) -> 
 
 
 def exclusion(node: NodeProto) -> str | None:
-    """Why a node is never quantised; ``None`` if it may be."""
+    """Reason why a node is never quantised; ``None`` if it may be."""
     return _reason(node.name, EXCLUDED)
 
 
 def rounded_storage(node: NodeProto) -> str | None:
-    """Why the weight of a node that isn't quantised is stored as INT8; ``None`` if it isn't."""
+    """Reason why the weight of a node that isn't quantised is stored as INT8; ``None`` if it isn't."""
     return _reason(node.name, ROUNDED_STORAGE)
 
 
 def high_precision(node: NodeProto) -> str | None:
-    """Why a node stays FP32 in an FP16 graph; ``None`` if it doesn't."""
+    """Reason why a node stays FP32 in an FP16 graph; ``None`` if it doesn't."""
     if node.op_type == "Split":
         return None  # of an attention inside, whatever its name
     return HIGH_PRECISION_OPS.get(node.op_type) or _reason(node.name, HIGH_PRECISION)

@@ -159,7 +159,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def failures(report: Report, max_drop: float) -> Iterator[str]:
-    """Why a build must not be kept, one line each.
+    """Reason why a build must not be kept, one line each.
 
     Args:
         report: The report.

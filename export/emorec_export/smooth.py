@@ -106,7 +106,7 @@ class _Smoother:
         ]
 
     def inserted(self, tensor: str) -> bool:
-        """Whether the division is a node of its own."""
+        """Say whether the division is a node of its own."""
         return tensor in self._inserted
 
     def row_magnitudes(self, products: list[NodeProto]) -> NDArray[np.float64]:
@@ -160,7 +160,7 @@ class _Smoother:
             node.input[0] = name
 
     def _is_product(self, node: NodeProto, tensor: str) -> bool:
-        """Whether a node is a product of the tensor with a weight that nothing else reads."""
+        """Say whether a node is a product of the tensor with a weight that nothing else reads."""
         return (
             node.op_type in LINEAR_OPS
             and node.input[0] == tensor
@@ -170,7 +170,7 @@ class _Smoother:
         )
 
     def _is_free(self, node: NodeProto) -> bool:
-        """Whether a node is a norm whose gain and offset nothing else reads."""
+        """Say whether a node is a norm whose gain and offset nothing else reads."""
         return node.op_type == "LayerNormalization" and all(
             name in self._weights and len(self._readers[name]) == 1 for name in node.input[1:3]
         )

@@ -34,7 +34,7 @@ from emorec_torch.tensorrt import (
 )
 
 PRECISION: Final = "fp32"
-"""What is compiled: products round to TF32 where the GPU has it."""
+"""Settings of the compiler: products round to TF32 where the GPU has it."""
 
 
 def compile_program(

@@ -40,12 +40,12 @@ def exported_precision(precisions: Sequence[Precision]) -> Precision:
 
 
 def needs_ranges(precision: Precision) -> bool:
-    """Whether a variant has quantised products."""
+    """Say whether a variant has quantised products."""
     return precision in RECIPES and RECIPES[precision].numbers is not None
 
 
 def needs_magnitudes(precision: Precision) -> bool:
-    """Whether a variant has FP16 tensors, which real data must not overflow."""
+    """Say whether a variant has FP16 tensors, which real data must not overflow."""
     return precision in RECIPES and RECIPES[precision].half
 
 

@@ -148,7 +148,7 @@ def import_libraries() -> Libraries:
 
 
 def unavailable() -> str | None:
-    """Why this backend can't run here, in one line; ``None`` when it can."""
+    """Reason why this backend can't run here, in one line; ``None`` when it can."""
     try:
         require()
     except BackendUnavailableError as error:

@@ -42,7 +42,7 @@ Line = Annotated[str, Meta(pattern=rf"^[^{_UNPRINTABLE}]*$", max_length=1000)]
 Bias = Annotated[float, Meta(ge=-1000.0, le=1000.0)]
 
 MAX_BYTES: Final = 16 * 2**20
-"""A larger file is no manifest."""
+"""A larger file is not a manifest."""
 
 
 class Grid(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -349,7 +349,7 @@ def _check_version(path: Path, raw: bytes) -> None:
     try:
         version = msgspec.json.decode(raw, type=_Versioned).schema_version
     except _DECODE_ERRORS as error:
-        raise BundleError(path, f"is no manifest: {error}") from error
+        raise BundleError(path, f"is not a manifest: {error}") from error
     if version != SCHEMA_VERSION:
         raise BundleError(
             path, f"has schema version {version}, this emorec reads {SCHEMA_VERSION}; export the bundle again"

@@ -1,4 +1,4 @@
-"""Whether all weights of an ONNX file are inside it: what lies beside it has no hash in the manifest.
+"""Test whether all weights of an ONNX file are inside it: what lies beside it has no hash in the manifest.
 
 The file is protobuf, of which only the headers are read: https://protobuf.dev/programming-guides/encoding,
 fields as in onnx.proto.
@@ -27,7 +27,7 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 def has_external_weights(path: Path) -> bool:
-    """Whether an ONNX file takes weights from other files. What is not protobuf has none.
+    """Say whether an ONNX file takes weights from other files. What is not protobuf has none.
 
     Raises:
         OSError: It can't be read.

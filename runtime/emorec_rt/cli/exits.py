@@ -16,7 +16,7 @@ INSTALL_WORKSHOP: Final = "pip install -e '.[export]'"
 
 _NO_THREAD: Final = "can't start new thread"
 _NO_ROOM: Final = "failed to map segment"
-"""What the loader says of a library that the rest of the memory doesn't hold."""
+"""Words of the loader about a library that the rest of the memory doesn't hold."""
 
 _NO_MEMORY: Final = "the memory that this process may have is full; give it more, or take fewer --threads"
 

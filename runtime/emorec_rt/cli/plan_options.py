@@ -101,7 +101,7 @@ def _numbers(text: str) -> tuple[int, ...]:
     except ValueError:
         raise UsageError(f"--sm {text}: give numbers with commas between them, such as 86,89,120") from None
     if bad := [number for number in found if not 50 <= number <= 999]:
-        raise UsageError(f"--sm {bad[0]}: is no compute capability; 8.6 is 86")
+        raise UsageError(f"--sm {bad[0]}: is not a compute capability; 8.6 is 86")
     return found
 
 

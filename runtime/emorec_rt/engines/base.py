@@ -111,7 +111,7 @@ class Backend:
     cannot_build: Callable[[], str | None] | None = None
 
     def unbuildable(self) -> str | None:
-        """Why nothing can be prepared with it here, in one line; ``None`` when something can."""
+        """Reason why nothing can be prepared with it here, in one line; ``None`` when something can."""
         return (self.cannot_build or self.unavailable)()
 
 
@@ -123,7 +123,7 @@ def first_variant(manifest: Manifest, wanted: Iterable[Precision]) -> Precision:
 
 
 def not_installed(module: str, backend: str, install: str) -> str | None:
-    """Why a backend can't run where its module is missing, in one line; ``None`` when it is there."""
+    """Reason why a backend can't run where its module is missing, in one line; ``None`` when it is there."""
     if not is_installed(module):
         return str(BackendUnavailableError(backend, module, install))
     return None
@@ -182,7 +182,7 @@ def common_batch(feeds: Tensors) -> int:
 
 
 def is_installed(module: str) -> bool:
-    """Whether Python finds a module; one that is loaded without a spec counts."""
+    """Say whether Python finds a module; one that is loaded without a spec counts."""
     try:
         return find_spec(module) is not None
     except ValueError:

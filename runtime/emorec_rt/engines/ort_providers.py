@@ -119,7 +119,7 @@ def _profiles(inputs: tuple[TensorSpec, ...], batch: BatchRange) -> list[str]:
 
 
 def installed_over_each_other() -> bool:
-    """Whether both packages that install the module ``onnxruntime`` are there: the last one's files count."""
+    """Say whether both packages that install ``onnxruntime`` are there: the last one's files count."""
     return all(map(_is_installed, ("onnxruntime", "onnxruntime-gpu")))
 
 
@@ -132,7 +132,7 @@ def _is_installed(package: str) -> bool:
 
 
 def unavailable(backend: str) -> str | None:
-    """Why a backend can't run here, in one line; ``None`` when it can. Nothing is loaded without a GPU."""
+    """Reason why a backend can't run here, in one line; ``None`` when it can. No GPU: nothing is loaded."""
     try:
         require(backend)
     except BackendUnavailableError as error:

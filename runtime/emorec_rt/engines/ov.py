@@ -36,7 +36,7 @@ ADDRESS_SPACE_MB: Final = 2000
 OV_DTYPES = {"u8": "uint8", "f32": "float32"}
 
 BFLOAT16 = "BF16"
-"""Where a CPU computes in bfloat16, what an INT8 graph leaves in FP32 does so, too: its rounding is far below
+"""On a CPU with bfloat16, the parts that an INT8 graph leaves in FP32 use it: its rounding is far below
 that of INT8 (smallest cosine of an audio token 0.9999 against 0.998, random weights at full size), and sound
 takes a third less time. An FP32 graph stays FP32, though OpenVINO would round it by default; and so does what
 makes the logits, whose rounding is a label here and there, and whose time is nothing."""

@@ -21,7 +21,7 @@ RIVALS: Final[dict[Precision, tuple[Precision, ...]]] = {
     "int8-fp16": ("fp16",),
     "fp8": ("fp16",),
 }
-"""What an 8-bit variant has to be faster than to be worth its errors."""
+"""Precisions that an 8-bit variant has to beat to be worth its errors."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ class Crop:
 
     @property
     def found(self) -> bool:
-        """Whether there is something to encode."""
+        """Say whether there is something to encode."""
         return self.pixels is not None
 
 

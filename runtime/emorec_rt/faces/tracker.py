@@ -132,7 +132,7 @@ class CutDetector:
         self._thumbnail: NDArray[np.uint8] | None = None
 
     def is_cut(self, pixels: NDArray[np.uint8]) -> bool:
-        """Whether a picture, uint8 ``[H, W, 3]``, differs too much from the last for a box to be right."""
+        """Say whether a picture, uint8 ``[H, W, 3]``, differs too much from the last for a box to hold."""
         # Averaging a few samples for each cell keeps noise and moving texture from looking like a cut.
         sampled = cv2.resize(pixels, SAMPLED, interpolation=cv2.INTER_NEAREST)
         thumbnail = np.asarray(cv2.resize(sampled, THUMBNAIL, interpolation=cv2.INTER_AREA), np.uint8)

@@ -11,7 +11,7 @@ DOT_PRODUCTS: Final = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 
 
 def has_int8_dot_products(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool | None:
-    """Whether the CPU has 8-bit dot products; ``None`` where that can't be told (no Linux, no x86)."""
+    """Say whether the CPU has 8-bit dot products; ``None`` where that can't be told (no Linux, no x86)."""
     flags = _flags(cpuinfo)
     return bool(flags & DOT_PRODUCTS) if flags else None
 

@@ -8,7 +8,7 @@ from emorec_rt.errors import EngineError
 
 MEGABYTE: Final = 10**6
 PROGRAM_MB: Final = 600
-"""What the program needs before an inference library is loaded: numpy, OpenCV and FFmpeg reserve 420 MB."""
+"""Need of the program before an inference library is loaded: numpy, OpenCV and FFmpeg reserve 420 MB."""
 
 
 def require_address_space(library: str, megabytes: int) -> None:

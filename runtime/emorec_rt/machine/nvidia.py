@@ -20,7 +20,7 @@ _REASONS: Final = {
 
 @lru_cache(maxsize=1)
 def no_gpu() -> str | None:
-    """Why no NVIDIA GPU can be used, in one phrase; ``None`` when one can."""
+    """Reason why no NVIDIA GPU can be used, in one phrase; ``None`` when one can."""
     try:
         driver = ctypes.CDLL(DRIVER)
     except OSError:

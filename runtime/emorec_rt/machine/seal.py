@@ -42,7 +42,7 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, seal=seal(_content(self)))
 
     def is_ours(self) -> bool:
-        """Whether this user has sealed it. What others built is as foreign as a program from the web."""
+        """Say whether this user has sealed it. What others built is as foreign as a program from the web."""
         return is_sealed(_content(self), self.seal)
 
 
@@ -68,7 +68,7 @@ def seal(data: bytes) -> str:
 
 
 def is_sealed(data: bytes, found: str) -> bool:
-    """Whether this user has sealed these bytes. Without a key that can be trusted, nobody has."""
+    """Say whether this user has sealed these bytes. Without a key that can be trusted, nobody has."""
     try:
         key = _read_key(user_cache() / KEY_NAME)
     except OSError:

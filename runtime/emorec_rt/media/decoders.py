@@ -80,7 +80,7 @@ class TrackDecoders:
 
     @property
     def hopeless(self) -> bool:
-        """Whether more packets failed in a row than the limits allow, in every track."""
+        """Say whether more packets failed in a row than the limits allow, in every track."""
         rows = (decoder.packets.damaged_in_a_row for decoder in self._by_index.values())
         return min(rows) >= self._limits.max_damaged_in_a_row
 

@@ -59,7 +59,7 @@ class Downmix:
         return mixed
 
     def _turns(self, channels: NDArray[np.float32]) -> bool:
-        """Whether to turn the second channel round: as long as the sum has less power than the difference."""
+        """Say whether to turn the second channel round: while the sum has less power than the difference."""
         left, right = np.clip(channels, -1.0, 1.0).T
         together, apart = (float(np.dot(x, x)) for x in (left + right, left - right))
         if apart > 0.0 and together <= OPPOSED_SHARE * apart:

@@ -45,7 +45,7 @@ class SoundDecoder:
 
     @property
     def opposed(self) -> bool:
-        """Whether two channels have cancelled each other out; see ``Downmix``."""
+        """Say whether two channels have cancelled each other out; see ``Downmix``."""
         return self._downmix.opposed
 
     def decode(self, packet: Packet[Any] | None) -> Iterator[Samples]:
@@ -82,6 +82,6 @@ class SoundDecoder:
 
 
 def sane_sound(rate_hz: int, channels: int, limits: MediaLimits) -> bool:
-    """Whether a stream's rate and channels are within the limits."""
+    """Say whether a stream's rate and channels are within the limits."""
     rate_ok = limits.min_sample_rate_hz <= rate_hz <= limits.max_sample_rate_hz
     return rate_ok and 0 < channels <= limits.max_channels

@@ -144,7 +144,7 @@ class LiveSession:
 
     @property
     def closed(self) -> bool:
-        """Whether ``close`` was called."""
+        """Say whether ``close`` was called."""
         return self._closed
 
     def __enter__(self) -> LiveSession:

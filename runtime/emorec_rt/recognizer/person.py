@@ -87,7 +87,7 @@ class PersonStream:
 
     @property
     def finished(self) -> bool:
-        """Whether ``finish`` was called."""
+        """Say whether ``finish`` was called."""
         return self._finished
 
     def see(self, frame: CroppedFrame, *, row: bool = True) -> None:

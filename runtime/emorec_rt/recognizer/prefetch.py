@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 POLL_SECONDS = 0.1
 JOIN_SECONDS = 5.0
-"""How long a producer that is told to stop may take; it is a daemon, so the process can end without it."""
+"""Longest time a producer may take to stop; it is a daemon, so the process can end without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Prefetch(Generic[T]):
 
     @property
     def ended(self) -> bool:
-        """Whether the producer has made its last item."""
+        """Say whether the producer has made its last item."""
         return self._ended
 
     def __iter__(self) -> Iterator[T | None]:

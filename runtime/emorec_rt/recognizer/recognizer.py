@@ -106,7 +106,7 @@ class Recognizer:
 
     @property
     def receiving(self) -> bool:
-        """Whether a run has opened an input; before, ``stop`` would wait for the first one."""
+        """Say whether a run has opened an input; before, ``stop`` would wait for the first one."""
         return any(run.receiving for run in self._runs)
 
     @property

@@ -86,7 +86,7 @@ class WindowBuilder:
 
     @property
     def done(self) -> bool:
-        """Whether ``ready`` has given the last window."""
+        """Say whether ``ready`` has given the last window."""
         return self._done
 
     @property
@@ -173,7 +173,7 @@ class WindowBuilder:
         return Window(start, count, settles, times, embeddings, mask, tokens, audio_mask)
 
     def _owned(self, times_seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether the sound is this person's, bool ``[S]``."""
+        """Say whether the sound is this person's, bool ``[S]``."""
         if self._speakers is None:
             return np.ones(len(times_seconds), np.bool_)
         return self._speakers.mask(self.person, times_seconds) > 0.0

@@ -71,7 +71,7 @@ class Slot:
 
     @property
     def ready(self) -> bool:
-        """Whether the embedding can be computed."""
+        """Say whether the embedding can be computed."""
         frames = (self.before, self.after)
         return self.decided and all(frame is None or frame.outputs is not None for frame in frames)
 

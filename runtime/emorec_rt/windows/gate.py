@@ -60,7 +60,7 @@ class LevelGate:
         self._last = joined[count:]
 
     def open(self, levels_dbfs: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Whether tokens of these levels count as sound, bool ``[N]``."""
+        """Say whether tokens of these levels count as sound, bool ``[N]``."""
         loudest = max(self._loudest_dbfs, self._gate.quiet_dbfs)
         threshold = max(loudest - self._gate.range_db, self._gate.floor_dbfs)
         return np.asarray(levels_dbfs > threshold)

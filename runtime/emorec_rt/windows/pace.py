@@ -19,7 +19,7 @@ SLOW_DOWN: Final = (1.5, 16.0)
 
 SPEED_UP: Final = 0.8
 SLOW_DOWN_SECONDS: Final = 0.5
-"""What a slower pace does shows no sooner."""
+"""Time until the effect of a slower pace shows."""
 
 SPEED_UP_SECONDS: Final = 2.0
 LONGEST_STRETCH: Final = 16.0
@@ -57,7 +57,7 @@ class Pace:
             self._change(max(self.stretch * SPEED_UP, 1.0), now)
 
     def flush_due(self) -> bool:
-        """Whether batches have waited for long enough; asking counts as flushing."""
+        """Say whether batches have waited for long enough; asking counts as flushing."""
         now = self._now()
         due = now - self._flushed_at >= FLUSH_SECONDS * self.stretch
         if due:

@@ -48,7 +48,7 @@ class Prediction:
 
     @property
     def known(self) -> bool:
-        """Whether a face was seen or sound was heard; without either, the label says nothing."""
+        """Say whether a face was seen or sound was heard; without either, the label says nothing."""
         return self.face or self.sound
 
     @property

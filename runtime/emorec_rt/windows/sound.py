@@ -70,7 +70,7 @@ class SoundStream:
         self._tokens.finish()
 
     def ready(self, until_seconds: float, newest_seconds: float) -> bool:
-        """Whether all sound before ``until_seconds`` is encoded or will never come; see ``TokenTimeline``."""
+        """Say whether sound before ``until_seconds`` is encoded or will never come; see ``TokenTimeline``."""
         core = self._tokens.chunker.core
         while self._encoding and (outputs := self._encoding[0][1].outputs) is not None:
             chunk, _ = self._encoding.popleft()

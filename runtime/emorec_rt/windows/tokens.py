@@ -64,7 +64,7 @@ class TokenTimeline:
         self._finished = True
 
     def ready(self, until_seconds: float, newest_seconds: float) -> bool:
-        """Whether everything before ``until_seconds`` is encoded, or will never come.
+        """Say whether everything before ``until_seconds`` is encoded, or will never come.
 
         Args:
             until_seconds: End of the stretch that is asked for.

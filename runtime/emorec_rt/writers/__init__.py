@@ -104,7 +104,7 @@ def format_of(path: Path, name: str | None) -> str:
     """
     if name in FORMATS:
         return name
-    # The longest suffix counts: talk.segments.csv is no table of frames.
+    # The longest suffix counts: talk.segments.csv is not a table of frames.
     ends = [key for key in FORMATS if path.name.lower().endswith(f".{key.lower()}")]
     if name is not None or not ends:
         raise UsageError(f"{path}: no format has this suffix; give --format {'|'.join(FORMATS)}")

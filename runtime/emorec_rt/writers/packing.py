@@ -88,7 +88,7 @@ class Packed:
     """Content of a page, as its script unpacks it.
 
     Attributes:
-        lanes: For each lane what is no array.
+        lanes: For each lane what is not an array.
         arrays: Name, coding and length of each array, in their order in the bytes.
         text: The bytes, in Base64.
         level: How coarse the rows are.

@@ -56,10 +56,10 @@ def test_a_manifest_that_would_never_end_is_not_read(bundle: Path) -> None:
     path = bundle / FILE_NAME
     path.unlink()
     os.mkfifo(path)
-    assert "is no file" in refusal(bundle)
+    assert "is not a file" in refusal(bundle)
     path.unlink()
     path.symlink_to("/dev/zero")
-    assert "is no file" in refusal(bundle)
+    assert "is not a file" in refusal(bundle)
     path.unlink()
     path.symlink_to(FILE_NAME)
     assert "can't be read" in refusal(bundle)

@@ -49,7 +49,7 @@ def read_voices(folder: Path) -> list[Recording]:
     """Acted voices: columns ``file``, ``speaker``, ``label``, ``fold`` and ``split``.
 
     Raises:
-        DatasetError: There is no manifest, or it lacks a column or a file.
+        DatasetError: There is not a manifest, or it lacks a column or a file.
     """
     rows = _rows(folder, ("file", "speaker", "label", "fold", "split"))
     return _present(
@@ -67,7 +67,7 @@ def read_speech(folder: Path) -> list[Recording]:
     """Natural speech, and noise in ``noise/``: columns ``file``, ``corpus``, ``speaker`` and ``split``.
 
     Raises:
-        DatasetError: There is no manifest, or it lacks a column or a file.
+        DatasetError: There is not a manifest, or it lacks a column or a file.
     """
     rows = _rows(folder, ("file", "corpus", "speaker", "split"))
     return _present(

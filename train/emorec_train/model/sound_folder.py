@@ -42,7 +42,7 @@ class SoundEncoderFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 def is_sound_encoder(pretrained: str) -> bool:
-    """Whether a name of weights is such a folder's."""
+    """Say whether a name of weights is such a folder's."""
     return pretrained.startswith(PREFIX)
 
 

@@ -87,5 +87,5 @@ class StillSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     @property
     def partial(self) -> bool:
-        """Whether only a part of the encoder learns."""
+        """Say whether only a part of the encoder learns."""
         return bool(self.last_blocks or self.lora_rank)

@@ -102,7 +102,7 @@ class _Reader:
                 self._takers.setdefault(name, []).append(node)
 
     def is_constant(self, name: str) -> bool:
-        """Whether a tensor is a weight, quantised or not."""
+        """Say whether a tensor is a weight, quantised or not."""
         if name in self.initializers:
             return True
         maker = self._makers.get(name)

@@ -99,7 +99,7 @@ def push(session: LiveSession, message: bytes) -> None:
     """Hand one message to the session.
 
     Raises:
-        UsageError: It is no picture and no sound, or its time goes backwards.
+        UsageError: It is neither a picture nor sound, or its time goes backwards.
     """
     if len(message) < _HEAD.size:
         raise UsageError("a message is too short")

@@ -39,11 +39,11 @@ GPU_FORMS: Final[dict[Precision, tuple[Precision, ...]]] = {
     "int8-fp16": ("int8-fp16",),
     "fp8": ("fp8",),
 }
-"""What a bundle's own choice, which is made for CPUs, becomes on a GPU: the first that the bundle has."""
+"""Stand-ins on a GPU for a bundle's own choice, which is made for CPUs: the first that the bundle has."""
 
 
 def unavailable() -> str | None:
-    """Why this backend can't run here, in one line; ``None`` when it can. Loads what libraries there are."""
+    """Reason why this backend can't run here, in one line; ``None`` when it can. Loads libraries."""
     # Where it is not installed, that is the more useful line; where it is, loading it for nothing takes long.
     if is_installed("tensorrt") and (reason := no_gpu()):
         return str(NoGpuError(reason))

@@ -86,7 +86,7 @@ def _import_or_none(name: str) -> CudaRuntime:
 
 
 def on_jetson() -> bool:
-    """Whether this is a Jetson, whose TensorRT comes with JetPack and never from pip."""
+    """Say whether this is a Jetson, whose TensorRT comes with JetPack and never from pip."""
     return JETSON_RELEASE.exists() or JETSON_MEMORY.exists()
 
 

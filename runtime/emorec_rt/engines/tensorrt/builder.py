@@ -31,7 +31,7 @@ from emorec_rt.engines.tensorrt.progress import ProgressRelay, make_monitor
 from emorec_rt.errors import BundleError, EngineError
 
 _NULL = (TypeError, RuntimeError)
-"""What the bindings raise when a factory gives a null pointer: the first; the second is a C++ exception."""
+"""Errors of the bindings when a factory gives a null pointer: the first; the second is a C++ exception."""
 _REFUSED = (*_NULL, ValueError)
 
 

@@ -28,7 +28,7 @@ _REMEMBERED: Final = 16
 """Batch sizes remembered as seen. A graph is captured the second time, so a last odd batch costs none."""
 
 _Batch = tuple[int, frozenset[str]]
-"""What a graph is captured for: items, and the inputs that are on the GPU already."""
+"""Key of a captured graph: items, and the inputs that are on the GPU already."""
 
 _logger = logging.getLogger(__name__)
 

@@ -63,7 +63,7 @@ class Tensor:
 
     @property
     def holds_weights(self) -> bool:
-        """Whether a constant is a matrix, not scales or a bias."""
+        """Say whether a constant is a matrix, not scales or a bias."""
         wide = [size for size in self.dimensions if size > 1]
         return len(wide) >= 2 and math.prod(wide) >= LEAST_WEIGHTS
 
@@ -108,7 +108,7 @@ class Layer:
 
     @property
     def dequantises(self) -> bool:
-        """Whether it does nothing but turn small weights into larger numbers, at every run."""
+        """Say whether it does nothing but turn small weights into larger numbers, at every run."""
         return not self.products and any(tensor.kind in _SMALL for tensor in self.weights)
 
 

@@ -103,7 +103,7 @@ class Library(ABC):
 
     @abstractmethod
     def runs_here(self) -> bool:
-        """Whether this machine can also run what it builds."""
+        """Say whether this machine can also run what it builds."""
 
     @abstractmethod
     def folder(self, device: Device | None, options: BuildOptions, version: str) -> str:

@@ -34,7 +34,7 @@ from emorec_rt.machine.jetson.module import desktop_runs
 
 _logger = logging.getLogger(__name__)
 _HOW = ("options", "shapes")
-"""What may differ in a plan that was built with other options than this program's own."""
+"""Fields that may differ in a plan that was built with other options than this program's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Source:
         for precision, variant in graph.variants.items():
             if variant.file == path.name:
                 return cls(path, graph, precision)
-        raise BundleError(path, "is no variant of its graph in the manifest")
+        raise BundleError(path, "is not a variant of its graph in the manifest")
 
     def identity(self, options: BuildOptions, device: Device | None, version: str) -> Identity:
         """Identity of a plan from this file; ``None`` for the GPU where none takes part in the build."""

@@ -129,7 +129,7 @@ class PlanFile:
             raise BundleError(self.path, f"its record can't be read ({error})") from error
 
     def misfit(self, wanted: Identity, ignored: Collection[str] = (), *, foreign: bool = False) -> str | None:
-        """Why the plan can't be used as it is, in one phrase; ``None`` when it can.
+        """Reason why the plan can't be used as it is, in one phrase; ``None`` when it can.
 
         Args:
             wanted: What it should have been built from and for.
@@ -259,7 +259,7 @@ def first_writable(candidates: tuple[PlanFile, ...]) -> PlanFile:
 
 
 def _refusal(folder: Path) -> str | None:
-    """Why no file can be made in a folder. Permission bits don't tell (root, read-only mounts)."""
+    """Reason why no file can be made in a folder. Permission bits don't tell (root, read-only mounts)."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -26,7 +26,7 @@ __all__ = ["BACKEND", "RTX", "unavailable"]
 
 
 def unavailable() -> str | None:
-    """Why this backend can't run here, in one line; ``None`` when it can."""
+    """Reason why this backend can't run here, in one line; ``None`` when it can."""
     if reason := cannot_build():
         return reason
     try:
@@ -55,7 +55,7 @@ def check_gpu() -> None:
 
 
 def cannot_build() -> str | None:
-    """Why it can't build here, in one line; that takes the library, and no GPU."""
+    """Reason why it can't build here, in one line; that takes the library, and no GPU."""
     if find_spec("tensorrt_rtx") is None:
         return str(BackendUnavailableError(NAME, "tensorrt_rtx", INSTALL))
     if find_spec("cuda") is None or find_spec("cuda.bindings") is None:

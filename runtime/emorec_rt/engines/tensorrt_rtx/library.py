@@ -98,7 +98,7 @@ class RtxLibrary(Library):
         return options_for(options, precision)
 
     def runs_here(self) -> bool:
-        """Whether there is a GPU that the library knows."""
+        """Say whether there is a GPU that the library knows."""
         try:
             return runs_on(current_device().compute_capability)
         except BackendUnavailableError:

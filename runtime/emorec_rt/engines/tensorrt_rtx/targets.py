@@ -11,7 +11,7 @@ from emorec_rt.engines.tensorrt.options import BuildOptions
 from emorec_rt.errors import UsageError
 
 KNOWN: Final = (75, 80, 86, 89, 120, 121)
-"""What release 1.7 can be asked for. Turing (75) is never its own choice; Hopper, Orin, Thor are missing."""
+"""Targets of release 1.7. Turing (75) is never its own choice; Hopper, Orin, Thor are missing."""
 
 FP8_TARGETS: Final = (89, 120)
 """FP8 is in the hardware of Ada and Blackwell; for Ampere the builder refuses it."""
@@ -20,7 +20,7 @@ _BLACKWELL: Final = (12, 0)
 
 
 def runs_on(compute_capability: tuple[int, int]) -> bool:
-    """Whether an engine of the library's own targets runs on a GPU; major and minor compute capability.
+    """Say whether an engine of the library's own targets runs on a GPU; major and minor compute capability.
 
     So says the library itself, asked on an H200 (9.0), which it refuses.
     """

@@ -242,7 +242,7 @@ class GStreamerConnection:
         return True
 
     def _ended(self) -> bool:
-        """Whether the pipeline has said that it is over."""
+        """Say whether the pipeline has said that it is over."""
         gst = self._gstreamer.gst
         kinds = gst.MessageType.ERROR | gst.MessageType.EOS
         message = self._pipeline.get_bus().pop_filtered(kinds)
@@ -258,7 +258,7 @@ class GStreamerConnection:
 
 
 def _on_device(caps: Any) -> bool:
-    """Whether pictures lie in a Jetson's own memory, which ``nvvidconv`` alone reads.
+    """Say whether pictures lie in a Jetson's own memory, which ``nvvidconv`` alone reads.
 
     It takes fewer kinds of pictures than ``videoconvert``, so what software has decoded (a webcam's 4:2:2
     JPEG, a codec that the module has no decoder for) doesn't go through it.

@@ -55,17 +55,17 @@ def scheme(address: str | Path) -> str | None:
 
 
 def is_camera(address: str | Path) -> bool:
-    """Whether it is the device file of a camera."""
+    """Say whether it is the device file of a camera."""
     return _CAMERA.fullmatch(str(address)) is not None
 
 
 def is_address(address: str | Path) -> bool:
-    """Whether it means something else than a file or folder: a stream, a camera, standard input."""
+    """Say whether it means something else than a file or folder: a stream, a camera, standard input."""
     return str(address) == STDIN or is_camera(address) or scheme(address) is not None
 
 
 def is_endless(address: str | Path) -> bool:
-    """Whether it has no end of its own, as far as the address tells: a camera, a stream."""
+    """Say whether it has no end of its own, as far as the address tells: a camera, a stream."""
     return is_camera(address) or scheme(address) in _ENDLESS
 
 

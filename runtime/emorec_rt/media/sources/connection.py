@@ -85,7 +85,7 @@ class Connection:
 
     @property
     def complete(self) -> bool:
-        """Whether the sender said that this was all."""
+        """Say whether the sender said that this was all."""
         return self._transport is not None and self._transport.complete
 
     @property

@@ -59,16 +59,16 @@ class HttpTransport(Transport):
 
     @property
     def cut_short(self) -> bool:
-        """Whether less came than was announced."""
+        """Say whether less came than was announced."""
         return self.length is not None and self.bytes_read < self.length
 
     @property
     def complete(self) -> bool:
-        """Whether the sender said that this was all."""
+        """Say whether the sender said that this was all."""
         return self._complete
 
     def repeats(self, other: HttpTransport) -> bool:
-        """Whether the server closed the other connection without an error, and sends the same again."""
+        """Say whether the server closed the other connection without an error, and sends the same again."""
         closed = other.failure is None and not other.interrupted
         return closed and len(self.head) == HEAD_BYTES and self.head == other.head
 

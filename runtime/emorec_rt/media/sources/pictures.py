@@ -27,7 +27,7 @@ class PictureFolder(Reading):
     a ``MissingFrame``. Frame ``n`` of the sequence is shown at ``n / fps`` seconds.
 
     Args:
-        folder: The folder; what is no picture in it is left alone.
+        folder: The folder; what is not a picture in it is left alone.
         fps: Frames a second.
         limits: What is refused of a picture.
 

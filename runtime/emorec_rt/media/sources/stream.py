@@ -42,7 +42,7 @@ class Link(Protocol):
 
     @property
     def complete(self) -> bool:
-        """Whether the sender said that this was all."""
+        """Say whether the sender said that this was all."""
 
     @property
     def counts(self) -> dict[str, PacketCounts]:

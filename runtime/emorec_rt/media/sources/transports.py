@@ -62,17 +62,17 @@ class Transport(ByteSource):
 
     @property
     def interrupted(self) -> bool:
-        """Whether ``interrupt`` was called."""
+        """Say whether ``interrupt`` was called."""
         return self._interrupted.is_set()
 
     @property
     def cut_short(self) -> bool:
-        """Whether less came than was announced."""
+        """Say whether less came than was announced."""
         return False
 
     @property
     def complete(self) -> bool:
-        """Whether the sender said that this was all."""
+        """Say whether the sender said that this was all."""
         return False
 
     @abstractmethod

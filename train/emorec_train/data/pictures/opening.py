@@ -34,7 +34,7 @@ READERS: Final[Mapping[str, PictureReader]] = MappingProxyType(
         "ferplus": read_ferplus,
     }
 )
-"""How each name of ``--data`` is read."""
+"""Reader of each name of ``--data``."""
 
 SHOWN_PROBLEMS: Final = 10
 HELD_OUT: Final = 0.1

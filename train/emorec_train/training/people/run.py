@@ -36,7 +36,7 @@ from emorec_train.training.run import LOG_FILE, library_versions
 from emorec_train.training.state import Epoch, log_csv, remove_state, state_folder
 
 PEOPLE_KEY: Final = "people"
-"""Where a checkpoint's settings have what its clips are put together from."""
+"""Key of a checkpoint's settings with the material that its clips are put together from."""
 
 SINGLE: Final[tuple[Mode, ...]] = ("visual", "audio")
 FACE_PRIOR_COUNT: Final = 1500.0
@@ -224,7 +224,7 @@ def _fit(run: PeopleRun, config: ModelConfig, ready: PreparedPeople) -> FitResul
 
 
 def _has(clip: ClipWindows, mode: Mode) -> bool:
-    """Whether a clip has anything of what a mode takes."""
+    """Say whether a clip has anything of what a mode takes."""
     if mode == "visual":
         return any(window.frame_mask.any() for window in clip.windows)
     if mode == "audio":

@@ -44,7 +44,7 @@ class Augmenter:
         return low + (high - low) * draw
 
     def _chosen(self, count: int, share: float) -> Tensor:
-        """Whether a change applies, bool ``[B, 1, 1, 1]``."""
+        """Say whether a change applies, bool ``[B, 1, 1, 1]``."""
         return self._uniform((count, 1, 1, 1), 0.0, 1.0) < share
 
     def _moved(self, x: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ class StillFit:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done, or patience has run out."""
+        """Say whether all epochs are done, or patience has run out."""
         scores = [epoch.macro_f1 for epoch in self.log]
         if len(scores) >= self._settings.epochs:
             return True
