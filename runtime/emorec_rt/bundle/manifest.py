@@ -330,7 +330,7 @@ def _read(path: Path) -> bytes:
     try:
         size = path.stat().st_size
         if not path.is_file():
-            raise BundleError(path, "is no file")
+            raise BundleError(path, "is not a file")
         if size > MAX_BYTES:
             raise BundleError(path, f"has {size} bytes, far too many for a manifest")
         return path.read_bytes()
