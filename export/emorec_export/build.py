@@ -141,6 +141,8 @@ def build(checkpoint: Checkpoint, request: Request, console: Console) -> Manifes
         OutputError: The bundle can't be written.
         UsageError: The checkpoint's clips can't be drawn again.
     """
+    if checkpoint.config.tasks:
+        raise ExportError("a model that tells more than classes can't be exported yet")
     clips = recorded_clips(checkpoint, request.data)
     test_ids = clips.ids("test", request.test_clips)
     with new_bundle(request.out) as folder:

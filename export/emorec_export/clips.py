@@ -91,7 +91,7 @@ def recorded_clips(checkpoint: Checkpoint, data: DataRequest | None = None) -> R
         spec = ClipSpec() if seconds is None else ClipSpec(seconds=float(seconds))
         return RecordedClips(checkpoint, GeneratedClips(labels, {}, spec))
     request = data or _recorded_request(checkpoint)
-    source = reopen_clips(request, labels)
+    source = reopen_clips(request, labels, tasks=checkpoint.config.tasks)
     if absent := [clip_id for clip_id in named if clip_id not in source.records]:
         raise UsageError(
             f"{checkpoint.folder}: {len(absent)} of its {len(named)} clips are not in "

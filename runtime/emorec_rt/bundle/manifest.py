@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from emorec_rt.bundle.tasks import NO_TASKS, Tasks
 from emorec_rt.constants import CROP_SIZE, SAMPLE_RATE_HZ, TOKEN_HOP_SAMPLES, chunk_samples
 from emorec_rt.constants import Precision as Precision
 from emorec_rt.errors import BundleError
@@ -265,7 +266,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 def expected_tensors(
-    preprocessing: Preprocessing, classes: int
+    preprocessing: Preprocessing, classes: int, tasks: Tasks = NO_TASKS
 ) -> dict[GraphName, tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]]:
     """Inputs and outputs that each graph must have, derived from the preprocessing.
 
@@ -292,7 +293,13 @@ def expected_tensors(
                 TensorSpec(name="audio_tokens", dtype=f32, shape=(-1, S, Da)),
                 TensorSpec(name="audio_mask", dtype=f32, shape=(-1, S)),
             ),
-            (TensorSpec(name="logits", dtype=f32, shape=(-1, T, C)),),
+            (
+                TensorSpec(name="logits", dtype=f32, shape=(-1, T, C)),
+                *(
+                    TensorSpec(name=name, dtype=f32, shape=(-1, T, width))
+                    for name, width in tasks.outputs.items()
+                ),
+            ),
         ),
     }
 

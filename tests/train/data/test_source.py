@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from emorec_rt.bundle.tasks import MEASURES
 from emorec_rt.constants import EXPRESSIONS
 from emorec_rt.faces import FaceCropper
 from emorec_rt.faces.cropped import cropped_items
@@ -153,3 +154,24 @@ def test_records_in_one_folder_keep_apart(record: CroppedClip, tmp_path: Path) -
     (other,) = crop_clips(SOURCE, SOURCE.clip_ids("test"), spec, tmp_path, workers=1)
     np.testing.assert_array_equal(first.crops, record.crops)
     assert not np.array_equal(first.crops, other.crops)
+
+
+def test_drawn_clips_tell_valence_arousal_and_action_units() -> None:
+    truth = GeneratedClips(
+        EXPRESSIONS, {"train": 1}, ClipSpec(seconds=6.0, labels=("Sadness", "Happiness"))
+    ).truth("3")
+    assert truth.times_seconds is not None
+    measures = truth.measures_at(truth.times_seconds, truth.times_seconds)
+    assert measures is not None
+    columns = {name: measures[:, k] for k, name in enumerate(MEASURES)}
+    sad, happy = slice(10, 20), slice(-20, -10)  # well inside each segment
+    assert columns["valence"][sad].max() < -0.3
+    assert columns["valence"][happy].min() > 0.3
+    assert columns["AU12"][sad].max() == 0.0
+    assert columns["AU12"][happy].min() == 1.0
+    assert columns["AU15"][sad].min() == 1.0
+    assert np.isnan(columns["AU23"]).all()
+    assert np.isnan(columns["AU25"]).all()
+    later = truth.measures_at(np.array([100.0]), truth.times_seconds)
+    assert later is not None
+    assert np.isnan(later).all()

@@ -24,7 +24,7 @@ def fusion(mode: Mode = "both") -> FusionModel:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_logits_for_each_step(mode: Mode) -> None:
-    logits, features = fusion(mode).forward_features(**feeds(3))
+    logits, features, _ = fusion(mode).outputs(**feeds(3))
     assert logits.shape == (3, STEPS, 8)
     assert (features is None) == (mode == "audio")
     if features is not None:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from emorec_rt.bundle.tasks import NO_TASKS, Tasks
 from emorec_rt.constants import EXPRESSIONS
 from emorec_rt.errors import UsageError
 from emorec_rt.faces import FaceMode
@@ -21,7 +23,7 @@ from emorec_train.data.datasets.facts import MediaFacts, media_facts
 from emorec_train.data.datasets.names import in_order
 from emorec_train.data.datasets.record import Problem, require_classes
 from emorec_train.data.datasets.registry import open_data_set
-from emorec_train.data.labels import ClipLabels, map_labels
+from emorec_train.data.labels import IGNORED, ClipLabels, map_labels, no_measures
 from emorec_train.data.source import LabelledClip
 from emorec_train.data.synthetic import SPLITS, Split
 
@@ -94,7 +96,12 @@ class DatasetClips:
         if record.label is not None:
             return ClipLabels.whole(self.labels.index(record.label))
         labels = record.frame_labels if record.frame_labels is not None else np.zeros(0, np.int64)
-        return ClipLabels(map_labels(labels, EXPRESSIONS, self.labels))
+        labels = map_labels(labels, EXPRESSIONS, self.labels)
+        return (
+            ClipLabels(labels)
+            if record.frame_measures is None
+            else _of_one_length(labels, record.frame_measures)
+        )
 
     def fingerprint(self, clip_id: str) -> str:
         """Of the bytes of its files and what they are used for."""
@@ -116,11 +123,21 @@ class DatasetClips:
         require_classes([self.records[clip_id] for clip_id in clip_ids], self.labels, "training data")
 
 
-def open_clips(request: DataRequest, *, workers: int, memo: Path | None = None) -> DatasetClips:
+def _of_one_length(labels: NDArray[np.int64], measures: NDArray[np.float32]) -> ClipLabels:
+    """Both for as many frames as the longer has."""
+    count = max(len(labels), len(measures))
+    labels = np.pad(labels, (0, count - len(labels)), constant_values=IGNORED)
+    return ClipLabels(labels, measures=np.concatenate([measures, no_measures(count - len(measures))]))
+
+
+def open_clips(
+    request: DataRequest, *, tasks: Tasks = NO_TASKS, workers: int, memo: Path | None = None
+) -> DatasetClips:
     """Scan the data sets, print their problems, and check that their splits share nothing.
 
     Args:
         request: Which data sets.
+        tasks: Tasks beside the classes: clips that are labelled for them alone are taken, too.
         workers: Processes that read files.
         memo: See ``media_facts``.
 
@@ -131,7 +148,7 @@ def open_clips(request: DataRequest, *, workers: int, memo: Path | None = None) 
     """
     sets = _named([open_data_set(text, request.speaker_pattern) for text in request.sets])
     labels = _labels(request.labels, list(sets.values()))
-    every = [record for name, data_set in sets.items() for record in _records(name, data_set, labels)]
+    every = [record for name, data_set in sets.items() for record in _records(name, data_set, labels, tasks)]
     if request.folds:
         every = deal_fold(every, request.fold, request.folds, source=", ".join(request.sets))
     records = {record.clip_id: record for record in every}
@@ -152,13 +169,19 @@ def open_clips(request: DataRequest, *, workers: int, memo: Path | None = None) 
 
 
 def reopen_clips(
-    request: DataRequest, labels: tuple[str, ...], *, workers: int = 1, memo: Path | None = None
+    request: DataRequest,
+    labels: tuple[str, ...],
+    *,
+    tasks: Tasks = NO_TASKS,
+    workers: int = 1,
+    memo: Path | None = None,
 ) -> DatasetClips:
     """The clips of data sets that were checked when a model was trained on them.
 
     Args:
         request: Which data sets.
         labels: The model's.
+        tasks: Likewise.
         workers: Processes that read files.
         memo: See ``media_facts``; without it no file is read, and clips have no fingerprint.
 
@@ -167,7 +190,7 @@ def reopen_clips(
         DatasetError: A data set can't be used.
     """
     sets = _named([open_data_set(text, request.speaker_pattern) for text in request.sets])
-    every = [record for name, data_set in sets.items() for record in _records(name, data_set, labels)]
+    every = [record for name, data_set in sets.items() for record in _records(name, data_set, labels, tasks)]
     facts = {} if memo is None else media_facts(all_media(every), (), workers=workers, memo=memo)
     return DatasetClips(labels, {record.clip_id: record for record in every}, facts)
 
@@ -191,7 +214,7 @@ def _labels(asked: tuple[str, ...], sets: Sequence[DataSet]) -> tuple[str, ...]:
     return labels
 
 
-def _records(name: str, data_set: DataSet, labels: tuple[str, ...]) -> Iterator[ClipRecord]:
+def _records(name: str, data_set: DataSet, labels: tuple[str, ...], tasks: Tasks) -> Iterator[ClipRecord]:
     """The clips of one data set that have a label of the model, under names that no other set has."""
     report_problems(data_set.name, data_set.scan().problems)
     for split in SPLITS:
@@ -202,7 +225,8 @@ def _records(name: str, data_set: DataSet, labels: tuple[str, ...]) -> Iterator[
                 say(str(error))
             continue
         for record in records:
-            if any(count and label in labels for label, count in _counts(record)):
+            classes = any(count and label in labels for label, count in _counts(record))
+            if classes or record.measures(tasks.measures):
                 yield replace(
                     record,
                     clip_id=f"{name}:{record.clip_id}",

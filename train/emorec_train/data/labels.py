@@ -8,6 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from emorec_rt.bundle.tasks import MEASURES
+
 IGNORED: Final = -1
 """Label of a step that has none: ABAW's "not valid", padding, a class that the model doesn't have."""
 
@@ -43,6 +45,17 @@ def labels_at(
     return np.where(distances.min(axis=0) <= hold_seconds, labels[nearest], IGNORED)
 
 
+def no_measures(count: int) -> NDArray[np.float32]:
+    """Measures of steps that have none, float32 ``[N, M]``."""
+    return np.full((count, len(MEASURES)), np.nan, np.float32)
+
+
+def taken(measures: NDArray[np.float32], places: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Measures ``[L, M]`` at some places, ``[N, M]``; none at ``IGNORED``."""
+    rows = np.concatenate([measures, no_measures(1)])
+    return np.asarray(rows[places])
+
+
 @dataclass(frozen=True, slots=True)
 class ClipLabels:
     """Labels of a clip over time.
@@ -53,12 +66,15 @@ class ClipLabels:
             is that of frame ``k``, whose time the decoder knows.
         hold_seconds: How far a label reaches.
         shares: float32 ``[L, C]``, share of each class where more than one is true; it needs times.
+        measures: float32 ``[L, M]``, valence, arousal (-1 to 1) and action units (0 or 1) in the order of
+            ``MEASURES``; NaN where one is missing.
     """
 
     labels: NDArray[np.int64]
     times_seconds: NDArray[np.float64] | None = None
     hold_seconds: float = 0.1
     shares: NDArray[np.float32] | None = None
+    measures: NDArray[np.float32] | None = None
 
     @classmethod
     def whole(cls, label: int) -> ClipLabels:
@@ -69,10 +85,28 @@ class ClipLabels:
         self, times_seconds: NDArray[np.float64], frame_times_seconds: NDArray[np.float64]
     ) -> NDArray[np.int64]:
         """The label at each time; ``frame_times_seconds`` are those of all frames, missing ones too."""
+        return self._nearest(self.labels, times_seconds, frame_times_seconds)
+
+    def measures_at(
+        self, times_seconds: NDArray[np.float64], frame_times_seconds: NDArray[np.float64]
+    ) -> NDArray[np.float32] | None:
+        """Measures at each time, float32 ``[N, M]``; ``None`` where the clip has none."""
+        if self.measures is None:
+            return None
+        places = self._nearest(np.arange(len(self.measures)), times_seconds, frame_times_seconds)
+        return taken(self.measures, places)
+
+    def _nearest(
+        self,
+        values: NDArray[np.int64],
+        times_seconds: NDArray[np.float64],
+        frame_times_seconds: NDArray[np.float64],
+    ) -> NDArray[np.int64]:
+        """The value ``[L]`` that holds at each time."""
         if self.times_seconds is not None:
-            return labels_at(times_seconds, self.times_seconds, self.labels, self.hold_seconds)
-        count = min(len(self.labels), len(frame_times_seconds))
-        return labels_at(times_seconds, frame_times_seconds[:count], self.labels[:count], self.hold_seconds)
+            return labels_at(times_seconds, self.times_seconds, values, self.hold_seconds)
+        count = min(len(values), len(frame_times_seconds))
+        return labels_at(times_seconds, frame_times_seconds[:count], values[:count], self.hold_seconds)
 
     def shares_at(self, times_seconds: NDArray[np.float64]) -> NDArray[np.float32] | None:
         """Shares of the classes at each time, float32 ``[N, C]``; ``None`` where labels are all there is."""

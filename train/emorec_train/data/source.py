@@ -94,7 +94,8 @@ class GeneratedClips:
         return hashlib.sha256(f"{clip_id} {self.spec} {_drawing_code()}".encode()).hexdigest()
 
     def _truth(self, plan: ClipPlan) -> ClipLabels:
-        return ClipLabels(map_labels(plan.labels, EXPRESSIONS, self.labels), plan.times_seconds)
+        labels = map_labels(plan.labels, EXPRESSIONS, self.labels)
+        return ClipLabels(labels, plan.times_seconds, measures=plan.measures)
 
 
 @cache

@@ -132,7 +132,13 @@ def find_clips(
             checkpoint, GeneratedClips(labels, {}, spec), training.clips, workers, cache, device
         )
     memo = None if cache is None else cache / MEDIA_FILE
-    source = reopen_clips(data or _recorded_request(checkpoint), labels, workers=workers, memo=memo)
+    source = reopen_clips(
+        data or _recorded_request(checkpoint),
+        labels,
+        tasks=checkpoint.config.tasks,
+        workers=workers,
+        memo=memo,
+    )
     splits = _splits(training.clips, source, others=data is not None)
     return ScoredClips(checkpoint, source, splits, workers, cache, device)
 

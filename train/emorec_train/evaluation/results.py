@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emorec_rt.bundle.manifest import Decoding
+from emorec_rt.bundle.tasks import NO_TASKS, Tasks
 from emorec_rt.errors import OutputError
 from emorec_rt.files import write_whole
 from emorec_train.data.synthetic import Split
+from emorec_train.evaluation.measures import MeasureScores, score_measures
 from emorec_train.evaluation.metrics import (
     Scores,
     confusion,
@@ -45,6 +47,7 @@ class Results:
         speakers: Speaker of each clip by its identity; clips of unknown speakers stand for themselves.
         labels: Class names.
         decoding: Smoothing and prior correction.
+        tasks: What the model gives beside the classes; an ensemble is scored by its classes alone.
     """
 
     title: str
@@ -54,6 +57,11 @@ class Results:
     speakers: Mapping[str, str]
     labels: tuple[str, ...]
     decoding: Decoding
+    tasks: Tasks = NO_TASKS
+
+    def measures(self) -> MeasureScores | None:
+        """Scores of what the model gives beside the classes; ``None`` where that is nothing."""
+        return score_measures(self.clips, self.tasks, self.decoding)
 
     def scores(self) -> dict[str, Scores]:
         """Scores without and with the decoding, and those of whole clips where each has one label."""
@@ -106,6 +114,7 @@ def write_results(folder: Path, results: Results) -> None:
 def _scores(results: Results) -> dict[str, Any]:
     scores, low_high = results.scores(), results.interval()
     decoded = scores.get("decoded", scores["plain"])
+    measured = results.measures()
     return {
         "checkpoints": [str(folder) for folder in results.checkpoints],
         "split": results.split,
@@ -116,6 +125,7 @@ def _scores(results: Results) -> dict[str, Any]:
         "macro_f1_interval": [round(value, 4) for value in low_high],
         "labels": list(results.labels),
         "confusion": decoded.confusion,
+        **({} if measured is None else {"measures": msgspec.to_builtins(measured)}),
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emorec_rt.bundle.manifest import Decoding
+from emorec_rt.bundle.tasks import NO_TASKS, Tasks
 from emorec_train.console import say
 from emorec_train.data.dataset_clips import DataRequest
 from emorec_train.data.synthetic import Split
@@ -22,6 +23,7 @@ from emorec_train.evaluation.ensemble import (
     member_caches,
     write_ensemble,
 )
+from emorec_train.evaluation.measures import measure_lines
 from emorec_train.evaluation.metrics import CONFIDENCE, table
 from emorec_train.evaluation.results import Results, write_results
 from emorec_train.evaluation.stitched import StitchedClip, reordered, score_clips, stitch_clips
@@ -59,6 +61,7 @@ class _Member:
 
     Attributes:
         labels: Class names.
+        tasks: What it gives beside them.
         decoding: Its own.
         split: The split that is scored.
         clips: Stitched clips by split.
@@ -67,6 +70,7 @@ class _Member:
     """
 
     labels: tuple[str, ...]
+    tasks: Tasks
     decoding: Decoding
     split: Split
     clips: dict[Split, list[StitchedClip]]
@@ -104,6 +108,7 @@ def run_evaluation(request: Evaluation) -> Path:
         speakers=first.speakers,
         labels=first.labels,
         decoding=decoding,
+        tasks=first.tasks if len(members) == 1 else NO_TASKS,
     )
     _tell(results)
     write_results(out, results)
@@ -128,6 +133,7 @@ def _predict(folder: Path, request: Evaluation, cache: Path | None) -> _Member:
     }
     return _Member(
         labels=checkpoint.config.labels,
+        tasks=checkpoint.config.tasks,
         decoding=checkpoint.decoding,
         split=split,
         clips=clips,
@@ -172,6 +178,8 @@ def _tuning(tuned: Tuned) -> dict[str, Any]:
 def _tell(results: Results) -> None:
     rows = {f"{name} ({results.split})": own for name, own in results.scores().items()}
     say(table(rows))
+    if (measured := results.measures()) is not None:
+        say(measure_lines(measured))
     low, high = results.interval()
     say(
         f"macro F1, {CONFIDENCE:.0%} interval over {len(results.by_speaker())} speakers: "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -39,6 +39,10 @@ class StitchedClip:
         labels: int64 ``[M]``, the truth, ``IGNORED`` where there is none: of each annotated frame, or of each
             step, where ``M = N``.
         at_seconds: float64 ``[M]``, times of those frames; ``None`` where steps are labelled.
+        outputs: float32 ``[N, K]``, what the model gave beside the logits, a column for each measure;
+            ``None`` where that is nothing.
+        measures: float32 ``[M, len(MEASURES)]``, the truth about them, NaN where there is none; ``None``
+            where the clip has none at all.
     """
 
     clip_id: str
@@ -46,6 +50,8 @@ class StitchedClip:
     logits: NDArray[np.float32]
     labels: NDArray[np.int64]
     at_seconds: NDArray[np.float64] | None = None
+    outputs: NDArray[np.float32] | None = None
+    measures: NDArray[np.float32] | None = None
 
     def predicted(self, decoding: Decoding | None = None) -> NDArray[np.int64]:
         """Decoded labels at the places of ``labels``: int64 ``[M]``."""
@@ -98,12 +104,12 @@ def stitch_clips(
     fusion: FusionModel, clips: Sequence[ClipWindows], *, device: str = "cpu"
 ) -> list[StitchedClip]:
     """Run the fusion on every window, on ``cpu`` or ``cuda``, and stitch each clip."""
-    logits = window_logits(fusion, stack_windows(clips), device=device)
+    outputs = window_outputs(fusion, stack_windows(clips), device=device)
     stitched, first = [], 0
     for clip in clips:
-        own = logits[first : first + len(clip.windows)]
+        own = outputs[first : first + len(clip.windows)]
         first += len(clip.windows)
-        stitched.append(_stitched(clip, own))
+        stitched.append(_stitched(clip, own, fusion.classes))
     return stitched
 
 
@@ -115,33 +121,54 @@ def label_steps(clips: Sequence[ClipWindows], labels: Sequence[str]) -> dict[str
 
 
 @torch.inference_mode()
-def window_logits(fusion: FusionModel, windows: WindowTable, *, device: str = "cpu") -> NDArray[np.float32]:
-    """Logits of every window, float32 ``[N, T, C]``."""
+def window_outputs(fusion: FusionModel, windows: WindowTable, *, device: str = "cpu") -> NDArray[np.float32]:
+    """Logits of every window, and past them what its tasks give, float32 ``[N, T, C + K]``."""
     fusion.eval().to(device)
     parts = []
     for index in torch.split(torch.arange(len(windows)), BATCH):
         batch = windows.select(index).to(torch.device(device))
-        own = fusion(batch.frame_embeddings, batch.frame_mask, batch.audio_tokens, batch.audio_mask)
-        parts.append(own.float().cpu())
+        own = fusion.outputs(batch.frame_embeddings, batch.frame_mask, batch.audio_tokens, batch.audio_mask)
+        parts.append(torch.cat([own.logits, *own.tasks.values()], dim=-1).float().cpu())
     return torch.cat(parts).numpy()
 
 
 def step_labels(clip: ClipWindows) -> NDArray[np.int64]:
     """Each step's label once, int64 ``[steps of the clip]``."""
+    return _settled(clip, clip.labels)
+
+
+def _settled(clip: ClipWindows, values: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Of what each window has for its steps, ``[T, ...]``, that of each step of the clip once."""
     parts, first = [], 0
-    for window, labels in zip(clip.windows, clip.labels, strict=True):
-        parts.append(labels[first - window.first_step : window.settles - window.first_step])
+    for window, own in zip(clip.windows, values, strict=True):
+        parts.append(own[first - window.first_step : window.settles - window.first_step])
         first = window.settles
     return np.concatenate(parts)
 
 
-def _stitched(clip: ClipWindows, logits: NDArray[np.float32]) -> StitchedClip:
-    stitcher = Stitcher(logits.shape[1])
-    settled = [stitcher.add(window, own) for window, own in zip(clip.windows, logits, strict=True)]
+def _stitched(clip: ClipWindows, outputs: NDArray[np.float32], classes: int) -> StitchedClip:
+    stitcher = Stitcher(outputs.shape[1])
+    settled = [stitcher.add(window, own) for window, own in zip(clip.windows, outputs, strict=True)]
     times = np.concatenate([steps.times_seconds for steps in settled])
     own = np.concatenate([steps.logits for steps in settled])
     frames = frame_truth(clip)
-    return StitchedClip(clip.clip_id, times, own, *(frames or (step_labels(clip), None)))
+    labels, at_seconds = frames or (step_labels(clip), None)
+    return StitchedClip(
+        clip.clip_id,
+        times,
+        own[:, :classes],
+        labels,
+        at_seconds,
+        own[:, classes:] if own.shape[1] > classes else None,
+        _true_measures(clip, by_frame=frames is not None),
+    )
+
+
+def _true_measures(clip: ClipWindows, *, by_frame: bool) -> NDArray[np.float32] | None:
+    """Measures of each annotated frame or of each step, as labels in ``frame_truth`` and ``step_labels``."""
+    if by_frame:
+        return None if clip.truth is None else clip.truth.measures
+    return _settled(clip, clip.measures) if clip.measures else None
 
 
 def frame_truth(clip: ClipWindows) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:

@@ -13,7 +13,7 @@ from emorec_train.features.cache import CacheSettings, FeatureCache, StoredClip,
 from emorec_train.features.cache.settings import Storage
 from emorec_train.features.cache.store import storage_of
 from emorec_train.features.crops import crop_clips
-from emorec_train.features.windows import ClipEncoder, ClipWindows, step_labels_at, with_labels
+from emorec_train.features.windows import ClipEncoder, ClipWindows, labelled_windows, with_labels
 from emorec_train.model.build import Models
 
 
@@ -95,14 +95,8 @@ def cached_windows(cache: FeatureCache, source: ClipSource, clip_ids: Sequence[s
 
 
 def _labelled(clip_id: str, clip: StoredClip, source: ClipSource) -> ClipWindows:
-    truth = source.truth(clip_id)
-    labels = tuple(
-        step_labels_at(times, int(steps), truth, clip.frame_times_seconds)
-        for times, steps in zip(clip.index.times_seconds, clip.index.spans[:, 1], strict=True)
-    )
-    targets = [truth.shares_at(times) for times in clip.index.times_seconds]
-    shared = tuple(target for target in targets if target is not None)
-    return ClipWindows(clip_id, clip.windows, labels, clip.frame_times_seconds, truth, shared)
+    spans = list(zip(clip.index.times_seconds, clip.index.spans[:, 1].tolist(), strict=True))
+    return labelled_windows(clip_id, clip.windows, spans, source.truth(clip_id), clip.frame_times_seconds)
 
 
 def _has_windows(clip_id: str, windows: Sequence[object]) -> bool:

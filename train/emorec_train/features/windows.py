@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from emorec_rt.bundle.manifest import GraphName, Preprocessing, expected_tensors
+from emorec_rt.bundle.tasks import NO_TASKS, Tasks
 from emorec_rt.engines.base import Engine, check_feeds
 from emorec_rt.windows.iterate import iter_windows
 from emorec_rt.windows.window import Window
 from emorec_train.console import tracked
-from emorec_train.data.labels import IGNORED, ClipLabels
+from emorec_train.data.labels import IGNORED, ClipLabels, no_measures
 from emorec_train.features.crops import CroppedClip
 
 
@@ -27,14 +28,23 @@ class TorchEngine(Engine):
     """A module in eval mode behind the runtime's ``Engine``.
 
     Args:
-        module: Takes the graph's inputs in order, gives its one output, on whatever device it is.
+        module: Takes the graph's inputs in order, gives its output, or a tuple of several, on whatever device
+            it is.
         graph: Which graph it is.
         spec: Sets the shapes.
         classes: Logits of the fusion.
+        tasks: What it gives beside them.
     """
 
-    def __init__(self, module: nn.Module, graph: GraphName, spec: Preprocessing, classes: int = 1) -> None:
-        self.inputs, self.outputs = expected_tensors(spec, classes)[graph]
+    def __init__(
+        self,
+        module: nn.Module,
+        graph: GraphName,
+        spec: Preprocessing,
+        classes: int = 1,
+        tasks: Tasks = NO_TASKS,
+    ) -> None:
+        self.inputs, self.outputs = expected_tensors(spec, classes, tasks)[graph]
         self._module = module.eval()
 
     @torch.inference_mode()
@@ -43,7 +53,11 @@ class TorchEngine(Engine):
         check_feeds(self.inputs, feeds)
         device = next((p.device for p in self._module.parameters()), torch.device("cpu"))
         tensors = [torch.from_numpy(feeds[spec.name]).to(device) for spec in self.inputs]
-        return {self.outputs[0].name: self._module(*tensors).float().cpu().numpy()}
+        given = self._module(*tensors)
+        values = given if isinstance(given, tuple) else (given,)
+        return {
+            spec.name: value.float().cpu().numpy() for spec, value in zip(self.outputs, values, strict=True)
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +66,8 @@ class ClipWindows:
 
     The windows may lie on disk: each is read when it is asked for. ``frame_times_seconds``, float64 ``[F]``,
     are those of all frames, missing ones too; ``truth`` is what ``labels`` were taken from. ``targets`` has
-    the shares of the classes, float32 ``[T, C]`` for each window, where more than one is true.
+    the shares of the classes, float32 ``[T, C]`` for each window, where more than one is true; ``measures``
+    has valence, arousal and action units, float32 ``[T, M]``, NaN where one is missing, where there are any.
     """
 
     clip_id: str
@@ -61,6 +76,7 @@ class ClipWindows:
     frame_times_seconds: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     truth: ClipLabels | None = None
     targets: tuple[NDArray[np.float32], ...] = ()
+    measures: tuple[NDArray[np.float32], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +90,7 @@ class WindowSet:
         audio_mask: float32 ``[N, S]``.
         labels: int64 ``[N, T]``.
         targets: float32 ``[N, T, C]``, shares of the classes; ``None`` where the label is all there is.
+        measures: float32 ``[N, T, M]``, NaN where one is missing; ``None`` where all are.
     """
 
     frame_embeddings: Tensor
@@ -82,6 +99,7 @@ class WindowSet:
     audio_mask: Tensor
     labels: Tensor
     targets: Tensor | None = None
+    measures: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -102,6 +120,7 @@ class WindowSet:
             change(self.audio_mask),
             change(self.labels),
             None if self.targets is None else change(self.targets),
+            None if self.measures is None else change(self.measures),
         )
 
 
@@ -110,11 +129,13 @@ class WindowTable:
 
     Attributes:
         labels: int64 ``[N, T]``.
+        measures: float32 ``[N, T, M]``, NaN where one is missing; ``None`` where all are.
     """
 
     def __init__(self, clips: Sequence[ClipWindows]) -> None:
         self._places = [(clip.windows, k) for clip in clips for k in range(len(clip.windows))]
         self.labels = torch.from_numpy(np.stack([labels for clip in clips for labels in clip.labels]))
+        self.measures = _stacked_measures(clips)
         self._lengths = [len(clip.labels) for clip in clips]
         targets = [target for clip in clips for target in clip.targets]
         # Of all windows, or of none.
@@ -137,7 +158,16 @@ class WindowTable:
             torch.from_numpy(np.stack([window.audio_mask for window in windows])),
             self.labels[index],
             None if self._targets is None else self._targets[index],
+            None if self.measures is None else self.measures[index],
         )
+
+
+def _stacked_measures(clips: Sequence[ClipWindows]) -> Tensor | None:
+    """Measures of all windows, float32 ``[N, T, M]``; ``None`` where no clip has any."""
+    if not any(clip.measures for clip in clips):
+        return None
+    each = [clip.measures or [no_measures(len(own)) for own in clip.labels] for clip in clips]
+    return torch.from_numpy(np.stack([own for clip in each for own in clip]))
 
 
 def _stacked(rows: Iterable[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> Tensor:
@@ -192,23 +222,44 @@ def with_labels(
     clip_id: str, windows: Sequence[Window], truth: ClipLabels, frame_times_seconds: NDArray[np.float64]
 ) -> ClipWindows:
     """Windows with the labels of their steps."""
-    labels = [
-        step_labels_at(window.times_seconds, window.steps, truth, frame_times_seconds) for window in windows
-    ]
-    targets = [truth.shares_at(window.times_seconds) for window in windows]
-    shared = tuple(target for target in targets if target is not None)
-    return ClipWindows(clip_id, windows, tuple(labels), frame_times_seconds, truth, shared)
+    spans = [(window.times_seconds, window.steps) for window in windows]
+    return labelled_windows(clip_id, windows, spans, truth, frame_times_seconds)
 
 
-def step_labels_at(
-    times_seconds: NDArray[np.float64],
-    steps: int,
+def labelled_windows(
+    clip_id: str,
+    windows: Sequence[Window],
+    spans: Sequence[tuple[NDArray[np.float64], int]],
     truth: ClipLabels,
     frame_times_seconds: NDArray[np.float64],
-) -> NDArray[np.int64]:
-    """Labels of a window's steps, int64 ``[T]``; padding past ``steps`` has none."""
-    labels = truth.at(times_seconds, frame_times_seconds)
-    return np.where(np.arange(len(labels)) < steps, labels, IGNORED)
+) -> ClipWindows:
+    """Windows, which may lie on disk, with the labels of their steps.
+
+    Args:
+        clip_id: The source's identity of the clip.
+        windows: Its windows.
+        spans: Times of each window's steps, ``[T]``, and how many are real; padding past them has no label.
+        truth: Labels of the clip.
+        frame_times_seconds: Those of all frames, missing ones too.
+    """
+    labels = [
+        np.where(np.arange(len(times)) < steps, truth.at(times, frame_times_seconds), IGNORED)
+        for times, steps in spans
+    ]
+    targets = [truth.shares_at(times) for times, _ in spans]
+    measures = [truth.measures_at(times, frame_times_seconds) for times, _ in spans]
+    for own, (_, steps) in zip(measures, spans, strict=True):
+        if own is not None:
+            own[steps:] = np.nan
+    return ClipWindows(
+        clip_id,
+        windows,
+        tuple(labels),
+        frame_times_seconds,
+        truth,
+        tuple(target for target in targets if target is not None),
+        tuple(own for own in measures if own is not None),
+    )
 
 
 def stack_windows(clips: Sequence[ClipWindows]) -> WindowTable:

@@ -11,7 +11,7 @@ from torch import nn
 from emorec_rt.errors import UsageError
 from emorec_train.model.audio import AudioEncoder
 from emorec_train.model.config import ModelConfig
-from emorec_train.model.fusion import FusionModel
+from emorec_train.model.fusion import FusionModel, new_fusion
 from emorec_train.model.text import TextEncoder
 from emorec_train.model.vision import VisionEncoder
 
@@ -41,7 +41,7 @@ def build_models(config: ModelConfig, *, pretrained: bool = True, offline: bool 
     models = Models(
         VisionEncoder(config.vision, config.preprocessing.vision),
         AudioEncoder(config.audio, config.preprocessing.audio),
-        FusionModel(config.fusion, config.preprocessing, len(config.labels)),
+        new_fusion(config),
         None if config.text is None else TextEncoder(config.text, config.vision),
     )
     if pretrained:

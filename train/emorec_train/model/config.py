@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from emorec_rt.bundle.manifest import Positive, Preprocessing, Share
+from emorec_rt.bundle.tasks import NO_TASKS, Tasks
 from emorec_rt.constants import TOKEN_HOP_SAMPLES, TOKEN_RECEPTIVE_SAMPLES
 from emorec_rt.errors import UsageError
 
@@ -295,6 +296,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     Attributes:
         labels: Class names in the order of the logits.
+        tasks: What the fusion tells beside the classes.
         preprocessing: From media to windows; its widths and sizes are the encoders'.
         vision: The visual tower.
         text: The text tower, used while training only; ``None`` without text guidance.
@@ -303,6 +305,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     labels: Annotated[tuple[str, ...], msgspec.Meta(min_length=2)]
+    tasks: Tasks = NO_TASKS
     preprocessing: Preprocessing
     vision: VisionConfig
     text: TextConfig | None = None
@@ -316,6 +319,8 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             spec.vision.embedding_dim, self.vision.output_width, "vision embedding_dim", "vision embed_dim"
         )
         _check_equal(spec.audio.embedding_dim, self.audio.width, "audio embedding_dim", "audio width")
+        if self.tasks and self.fusion.mode == "zero_shot":
+            raise UsageError("fusion mode zero_shot knows classes alone; it has no tasks")
         zero_shot = len(self.labels) if self.fusion.mode == "zero_shot" else 0
         if self.vision.prototypes != zero_shot:
             raise UsageError(

@@ -1,20 +1,22 @@
 """Both streams on one time grid, each asking the other: logits for each step.
 
 Shapes: ``B`` windows, ``T`` grid steps, ``S = T * tokens_per_step`` audio tokens, ``Dv`` and ``Da`` encoder
-widths, ``D`` fusion width, ``C`` classes.
+widths, ``D`` fusion width, ``C`` classes, ``H`` width of what the heads see (``D`` a stream).
 """
 
 from __future__ import annotations
 
 import math
 from itertools import product
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from emorec_rt.bundle.manifest import Preprocessing
+from emorec_rt.bundle.tasks import NO_TASKS, Tasks
 from emorec_train.model.attention import CrossBlock, future_bias, mask_to_bias
-from emorec_train.model.config import FusionConfig, Mode
+from emorec_train.model.config import FusionConfig, Mode, ModelConfig
 from emorec_train.model.tcn import TCN
 
 LONGEST_PERIOD_STEPS = 1000.0
@@ -41,8 +43,24 @@ class StreamProjection(nn.Module):
         return projected * there + self.missing * (1.0 - there)
 
 
+class FusionOutputs(NamedTuple):
+    """Outputs of the fusion in training.
+
+    Attributes:
+        logits: ``[B, T, C]``.
+        features: The visual representation past the TCN, ``[B, T, D]``, for the text guidance; ``None`` when
+            the mode has no visual stream.
+        tasks: What is told beside the classes, by name of the graph's output: ``valence_arousal``
+            ``[B, T, 2]`` in [-1, 1], ``action_units`` ``[B, T, A]`` as logits.
+    """
+
+    logits: Tensor
+    features: Tensor | None
+    tasks: dict[str, Tensor]
+
+
 class FusionModel(nn.Module):
-    """TCN over the visual stream, cross-attention both ways, both results on the frame grid, MLP head.
+    """TCN over the visual stream, cross-attention both ways, both results on the frame grid, MLP heads.
 
     A stream that doesn't ask the other asks itself, in a block of the same size: modes of two streams differ
     in whom each asks and in nothing else, and a single stream has the same means as each of two.
@@ -51,14 +69,18 @@ class FusionModel(nn.Module):
         config: Widths, layers, mode.
         spec: Window length and encoder widths.
         classes: How many logits.
+        tasks: What it tells beside the classes, each from a head of its own.
     """
 
     step_positions: Tensor
     token_positions: Tensor
 
-    def __init__(self, config: FusionConfig, spec: Preprocessing, classes: int) -> None:
+    def __init__(
+        self, config: FusionConfig, spec: Preprocessing, classes: int, tasks: Tasks = NO_TASKS
+    ) -> None:
         super().__init__()
         self.mode: Mode = config.mode
+        self.classes = classes
         if self.mode == "zero_shot":
             return
         self.tokens_per_step = spec.window.tokens_per_step
@@ -85,11 +107,13 @@ class FusionModel(nn.Module):
         if self.mode != "visual":
             self.audio_asks = _block(config)
         self.head = _head(config, classes)
+        # Last, so that the weights above are drawn as without them.
+        self.task_heads = nn.ModuleDict({name: _head(config, width) for name, width in tasks.outputs.items()})
 
     def forward(
         self, frame_embeddings: Tensor, frame_mask: Tensor, audio_tokens: Tensor, audio_mask: Tensor
-    ) -> Tensor:
-        """Fuse windows.
+    ) -> Tensor | tuple[Tensor, ...]:
+        """Fuse windows, as the graph of a bundle does.
 
         Args:
             frame_embeddings: ``[B, T, Dv]``.
@@ -99,30 +123,37 @@ class FusionModel(nn.Module):
             audio_mask: ``[B, S]``, 1 where there is sound, else 0.
 
         Returns:
-            Logits ``[B, T, C]``.
+            Logits ``[B, T, C]``; with tasks, a tuple of them and of each task's output.
         """
-        return self.forward_features(frame_embeddings, frame_mask, audio_tokens, audio_mask)[0]
+        given = self.outputs(frame_embeddings, frame_mask, audio_tokens, audio_mask)
+        return (given.logits, *given.tasks.values()) if given.tasks else given.logits
 
-    def forward_features(
+    def outputs(
+        self, frame_embeddings: Tensor, frame_mask: Tensor, audio_tokens: Tensor, audio_mask: Tensor
+    ) -> FusionOutputs:
+        """As ``forward``, with names."""
+        if self.mode == "zero_shot":
+            return FusionOutputs(filled(frame_embeddings, frame_mask), None, {})
+        fused, features = self._fused(frame_embeddings, frame_mask, audio_tokens, audio_mask)
+        tasks = {name: head(fused) for name, head in self.task_heads.items()}
+        if "valence_arousal" in tasks:
+            tasks["valence_arousal"] = tasks["valence_arousal"].tanh()
+        return FusionOutputs(self.head(fused), features, tasks)
+
+    def _fused(
         self, frame_embeddings: Tensor, frame_mask: Tensor, audio_tokens: Tensor, audio_mask: Tensor
     ) -> tuple[Tensor, Tensor | None]:
-        """As ``forward``, and the visual representation past the TCN, ``[B, T, D]``, for the text guidance.
-
-        The representation is ``None`` when the mode has no visual stream.
-        """
-        if self.mode == "zero_shot":
-            return filled(frame_embeddings, frame_mask), None
+        """What the heads see, ``[B, T, H]``, and the visual representation past the TCN, ``[B, T, D]``."""
         frame_bias, audio_bias = mask_to_bias(frame_mask), mask_to_bias(audio_mask)
         if self.mode == "audio":
             audio = self.encode_audio(audio_tokens, audio_mask)
             own_bias = self._causal("token", "token", audio_bias)
-            return self.head(self._on_grid(self.audio_asks(audio, audio, own_bias))), None
+            return self._on_grid(self.audio_asks(audio, audio, own_bias)), None
         features = self.encode_visual(frame_embeddings, frame_mask)
         visual = features + self.step_positions
         if self.mode == "visual":
-            return self.head(
-                self.visual_asks(visual, visual, self._causal("step", "step", frame_bias))
-            ), features
+            own_bias = self._causal("step", "step", frame_bias)
+            return self.visual_asks(visual, visual, own_bias), features
         audio = self.encode_audio(audio_tokens, audio_mask)
         seen, heard = ("step", visual, frame_bias), ("token", audio, audio_bias)
         # Both ask what the other was before: the exchange is symmetric.
@@ -130,7 +161,7 @@ class FusionModel(nn.Module):
         visual_side = self.visual_asks(visual, keys, self._causal("step", kind, bias))  # [B, T, D]
         kind, keys, bias = seen if self.mode in _AUDIO_QUERIES_VISUAL else heard
         audio_side = self.audio_asks(audio, keys, self._causal("token", kind, bias))  # [B, S, D]
-        return self.head(torch.cat([visual_side, self._on_grid(audio_side)], dim=-1)), features
+        return torch.cat([visual_side, self._on_grid(audio_side)], dim=-1), features
 
     def encode_visual(self, frame_embeddings: Tensor, frame_mask: Tensor) -> Tensor:
         """The visual stream past the TCN, ``[B, T, D]``."""
@@ -153,6 +184,11 @@ class FusionModel(nn.Module):
         """Average each step's tokens: ``[B, S, D]`` to ``[B, T, D]``."""
         steps = self.step_positions.shape[0]
         return tokens.reshape(-1, steps, self.tokens_per_step, tokens.shape[2]).mean(dim=2)
+
+
+def new_fusion(config: ModelConfig) -> FusionModel:
+    """The fusion of a model, with random weights."""
+    return FusionModel(config.fusion, config.preprocessing, len(config.labels), config.tasks)
 
 
 def filled(logits: Tensor, mask: Tensor) -> Tensor:

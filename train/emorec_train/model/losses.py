@@ -96,7 +96,7 @@ class TextGuidedLoss(nn.Module):
         """Mean over the labelled steps where a face was seen.
 
         Args:
-            features: ``[B, T, D]``, from ``FusionModel.forward_features``.
+            features: ``[B, T, D]``, from ``FusionModel.outputs``.
             frame_mask: ``[B, T]``.
             labels: int64 ``[B, T]``, ``IGNORED`` where there is no label.
         """

@@ -56,6 +56,8 @@ class FusionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         weight_decay: AdamW's.
         label_smoothing: Share of the target spread over all classes.
         text_weight: Weight of the text-guided loss beside cross-entropy.
+        valence_arousal_weight: Weight of 1 - CCC beside it, where the model gives valence and arousal.
+        action_units_weight: Weight of binary cross-entropy beside it, where it gives action units.
         stream_dropout: Share of windows that lose a whole stream, for each stream.
         stretch_dropout: Share of windows that lose a stretch of a stream, for each stream.
         feature_noise: Standard deviation of noise on the features, relative to their own.
@@ -82,6 +84,8 @@ class FusionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     weight_decay: Amount = 0.01
     label_smoothing: Share = 0.1
     text_weight: Amount = 0.2
+    valence_arousal_weight: Amount = 1.0
+    action_units_weight: Amount = 1.0
     stream_dropout: Share = 0.1
     stretch_dropout: Share = 0.2
     feature_noise: Amount = 0.1

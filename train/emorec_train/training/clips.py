@@ -45,7 +45,8 @@ def open_source(
         return generated_clips(preset), preset
     if cache is not None:
         require_cache_folder(cache)
-    clips = open_clips(data, workers=workers, memo=cache / MEDIA_FILE if cache else None)
+    memo = cache / MEDIA_FILE if cache else None
+    clips = open_clips(data, tasks=preset.model.tasks, workers=workers, memo=memo)
     model = msgspec.structs.replace(preset.model, labels=clips.labels)
     counted = ", ".join(f"{split} {len(clips.clip_ids(split))}" for split in SPLITS)
     say(f"clips: {counted}; labels: {', '.join(clips.labels)}")

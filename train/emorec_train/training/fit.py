@@ -18,13 +18,13 @@ from emorec_train.evaluation.metrics import Scores
 from emorec_train.evaluation.stitched import evaluate
 from emorec_train.features.windows import ClipWindows, WindowTable, stack_windows
 from emorec_train.model.config import Mode, ModelConfig
-from emorec_train.model.fusion import FusionModel
+from emorec_train.model.fusion import FusionModel, new_fusion
 from emorec_train.model.losses import TextGuidedLoss
 from emorec_train.settings.fields import FusionSettings
 from emorec_train.training.averaging import moving_average
 from emorec_train.training.loop import Optimiser, OptimiserState
 from emorec_train.training.modality import drop_modalities
-from emorec_train.training.objective import Objective, step_loss
+from emorec_train.training.objective import Objective, step_loss, task_losses
 from emorec_train.training.processes import Processes
 from emorec_train.training.state import Epoch, Progress, State, flatten_parts, read_state, write_state
 
@@ -116,7 +116,7 @@ class Fit:
         self._mode, self._settings, self._windows = config.fusion.mode, settings, windows
         self._seed, self._processes = seed, processes
         self._generator = torch.Generator().manual_seed(seed)
-        self._fusion = FusionModel(config.fusion, config.preprocessing, len(config.labels))
+        self._fusion = new_fusion(config)
         self._text = None
         if prototypes is not None and config.fusion.mode != "audio":
             self._text = TextGuidedLoss(config.fusion.width, prototypes, settings.text_temperature)
@@ -129,6 +129,7 @@ class Fit:
             step_loss(settings, windows, len(config.labels)),
             settings.text_weight,
             settings.precision,
+            task_losses(config.tasks, settings),
         )
         self._averaged = moving_average(self._fusion, settings.average_decay)
         self._optimiser = self._new_optimiser()
@@ -276,6 +277,8 @@ def _fingerprint(
 ) -> str:
     digest = hashlib.sha256(msgspec.json.encode((config, settings, seed)))
     digest.update(windows.labels.numpy().tobytes())
+    if config.tasks and windows.measures is not None:
+        digest.update(windows.measures.numpy().tobytes())
     if prototypes is not None:
         digest.update(prototypes.numpy().tobytes())
     if len(windows):

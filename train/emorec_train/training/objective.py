@@ -9,6 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from emorec_rt.bundle.tasks import VALENCE_AROUSAL, Tasks
 from emorec_train.data.labels import IGNORED
 from emorec_train.features.windows import WindowSet, WindowTable
 from emorec_train.model.fusion import FusionModel
@@ -21,6 +22,7 @@ from emorec_train.model.imbalance import (
     spread,
 )
 from emorec_train.model.losses import StepLoss, TextGuidedLoss, seen_labels
+from emorec_train.model.task_losses import TaskLoss
 from emorec_train.settings.fields import FusionSettings, Precision
 
 AUTOCAST: Final[dict[Precision, torch.dtype]] = {
@@ -32,14 +34,15 @@ AUTOCAST: Final[dict[Precision, torch.dtype]] = {
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """The loss over the labelled steps, and the text-guided one on the visual representation.
+    """The loss over the labelled steps, the text-guided one on the visual representation, and the tasks' own.
 
     Attributes:
-        fusion: Gives logits and representation.
+        fusion: Gives logits, representation and what the tasks are about.
         text: ``None`` without text guidance.
         step_loss: See ``step_loss``.
         text_weight: Of the text-guided loss.
         precision: Of the forward pass; losses are float32.
+        tasks: Losses of the tasks beside the classes.
     """
 
     fusion: FusionModel
@@ -47,36 +50,56 @@ class Objective:
     step_loss: StepLoss
     text_weight: float
     precision: Precision = "float32"
+    tasks: tuple[TaskLoss, ...] = ()
 
     def loss(self, batch: WindowSet) -> Tensor:
         """The mean over a batch."""
-        classes, text = self._losses(batch)
-        return classes if text is None else classes + self.text_weight * text
+        classes, *others = self._losses(batch)
+        return sum((factor * loss for loss, factor in others), start=classes[0])
 
     def share(self, part: WindowSet, whole: WindowSet) -> Tensor:
         """Share of a part in the mean over the whole batch; the shares of all parts add up to it."""
-        classes, text = self._losses(part)
-        own, total = self._weights(part), self._weights(whole)
-        loss = classes * (own[0] / max(total[0], 1e-30))
-        return loss if text is None else loss + self.text_weight * text * (own[1] / max(total[1], 1e-30))
+        weights = zip(self._weights(part), self._weights(whole), strict=True)
+        shares = [own / max(total, 1e-30) for own, total in weights]
+        losses = zip(self._losses(part), shares, strict=True)
+        return torch.stack([factor * loss * share for (loss, factor), share in losses]).sum()
 
-    def _losses(self, batch: WindowSet) -> tuple[Tensor, Tensor | None]:
+    def _losses(self, batch: WindowSet) -> list[tuple[Tensor, float]]:
+        """Each loss and its factor: the classes', the text-guided one where there is one, the tasks'."""
         autocast = self.precision != "float32"
         with torch.autocast(
             batch.labels.device.type, AUTOCAST[self.precision] if autocast else None, enabled=autocast
         ):
-            logits, features = self.fusion.forward_features(
+            given = self.fusion.outputs(
                 batch.frame_embeddings, batch.frame_mask, batch.audio_tokens, batch.audio_mask
             )
-        classes = self.step_loss(logits.float(), batch.labels, batch.targets)
-        if self.text is None or features is None:
-            return classes, None
-        return classes, self.text(features.float(), batch.frame_mask, batch.labels)
+        losses = [(self.step_loss(given.logits.float(), batch.labels, batch.targets), 1.0)]
+        if self.text is not None and given.features is not None:
+            guided = self.text(given.features.float(), batch.frame_mask, batch.labels)
+            losses.append((guided, self.text_weight))
+        return losses + [
+            (task(given.tasks[task.output].float(), batch.measures), task.factor) for task in self.tasks
+        ]
 
-    def _weights(self, batch: WindowSet) -> tuple[float, float]:
-        """Weights of both losses' means over this batch, against means over other batches."""
-        seen = seen_labels(batch.frame_mask, batch.labels)
-        return self.step_loss.weight(batch.labels), float((seen != IGNORED).sum())
+    def _weights(self, batch: WindowSet) -> list[float]:
+        """Weights of each loss's mean over this batch, against means over other batches."""
+        weights = [self.step_loss.weight(batch.labels)]
+        if self.text is not None and self.fusion.mode != "audio":
+            weights.append(float((seen_labels(batch.frame_mask, batch.labels) != IGNORED).sum()))
+        return [*weights, *(task.weight(batch.measures) for task in self.tasks)]
+
+
+def task_losses(tasks: Tasks, settings: FusionSettings) -> tuple[TaskLoss, ...]:
+    """Losses of the tasks beside the classes."""
+    columns: dict[str, tuple[str, ...]] = {
+        "valence_arousal": VALENCE_AROUSAL,
+        "action_units": tasks.action_units,
+    }
+    factors = {
+        "valence_arousal": settings.valence_arousal_weight,
+        "action_units": settings.action_units_weight,
+    }
+    return tuple(TaskLoss(name, columns[name], factors[name]) for name in tasks.outputs)
 
 
 def step_loss(settings: FusionSettings, windows: WindowTable, classes: int) -> StepLoss:

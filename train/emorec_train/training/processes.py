@@ -62,7 +62,7 @@ class Processes:
             return batch.select(own), batch
         # Every process must take part in the sum, if only with zeros.
         first = batch.select(torch.tensor([0]))
-        return replace(first, labels=torch.full_like(first.labels, IGNORED)), batch
+        return replace(first, labels=torch.full_like(first.labels, IGNORED), measures=None), batch
 
     def agree(self, value: float) -> float:
         """Give all processes the value of process 0."""

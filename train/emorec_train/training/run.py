@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -18,13 +19,15 @@ from emorec_rt.files import write_whole
 from emorec_train.console import Stopwatch, log, say
 from emorec_train.data.dataset_clips import DATA_KEY, DataRequest
 from emorec_train.data.synthetic import SPLITS, Split
+from emorec_train.evaluation.measures import MeasureScores, measure_lines, score_measures
 from emorec_train.evaluation.metrics import Scores, table
-from emorec_train.evaluation.stitched import LABEL_STEPS_KEY, evaluate, label_steps
-from emorec_train.features.windows import stack_windows
+from emorec_train.evaluation.stitched import LABEL_STEPS_KEY, evaluate, label_steps, stitch_clips
+from emorec_train.features.windows import ClipWindows, stack_windows
 from emorec_train.model.build import Models, build_models, find_device, place_encoders
 from emorec_train.model.checkpoint import FILE_NAME, save_checkpoint
 from emorec_train.model.checkpoint_parts import TrainingRecord
-from emorec_train.model.config import Mode
+from emorec_train.model.config import Mode, ModelConfig
+from emorec_train.model.fusion import FusionModel
 from emorec_train.model.text import frozen_prototypes
 from emorec_train.settings.fields import Preset
 from emorec_train.training.board import open_board
@@ -181,13 +184,23 @@ def _finish(
     }
     clips = {str(split): [clip.clip_id for clip in windows[split]] for split in SPLITS}
     metrics = _metrics(fitted, {scored: scores}, watch)
+    measured = measure(preset.model, fitted[preset.model.fusion.mode].fusion, windows[scored])
+    if measured is not None:
+        metrics["measures"] = {scored: msgspec.to_builtins(measured)}
     settings = {LABEL_STEPS_KEY: label_steps(windows["train"], preset.model.labels)}
     _save(run, models, fitted[preset.model.fusion.mode], prototypes, clips, metrics, settings)
     write_whole(run.out / LOG_FILE, log_csv(epoch for fit in fitted.values() for epoch in fit.log))
     remove_state(state_folder(run.out))
     say(table({f"{mode} ({scored})": value for mode, value in scores.items()}))
+    if measured is not None:
+        say(measure_lines(measured))
     say(f"seconds: {watch.seconds}")
     return scores
+
+
+def measure(model: ModelConfig, fusion: FusionModel, clips: Sequence[ClipWindows]) -> MeasureScores | None:
+    """Score what a model gives beside the classes; ``None`` where that is nothing, or the clips don't say."""
+    return score_measures(stitch_clips(fusion, clips), model.tasks) if model.tasks else None
 
 
 def _metrics(

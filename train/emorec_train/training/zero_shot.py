@@ -17,7 +17,7 @@ from emorec_train.model.build import build_models
 from emorec_train.model.checkpoint import NOTICE_KEY, save_checkpoint
 from emorec_train.model.checkpoint_parts import TrainingRecord
 from emorec_train.model.config import AudioConfig, ModelConfig
-from emorec_train.model.fusion import FusionModel
+from emorec_train.model.fusion import new_fusion
 from emorec_train.model.text import frozen_prototypes, prompts
 from emorec_train.model.vision import VisionEncoder
 from emorec_train.settings.presets import REFERENCE
@@ -94,7 +94,7 @@ def make_zero_shot(request: ZeroShot) -> ModelConfig:
         record,
         vision=vision,
         audio=AudioEncoder(config.audio, config.preprocessing.audio),
-        fusion=FusionModel(config.fusion, config.preprocessing, len(config.labels)),
+        fusion=new_fusion(config),
     )
     say(NOTICE)
     return config

@@ -1,4 +1,6 @@
-"""Aff-Wild2 with the ABAW challenge's expression annotations (Kollias and Zafeiriou): a label a frame.
+"""Aff-Wild2 with the ABAW challenge's annotations (Kollias and Zafeiriou), for each frame.
+
+They are of expressions, of valence and arousal, and of action units; a sequence has some of the three.
 
 Access is by signed agreement only. The data set names no persons, so the recording stands for the speaker:
 its parts, and both persons in it, share sound and must stay together.
@@ -24,6 +26,7 @@ from emorec_train.data.datasets.affwild2_files import (
     parse_name,
     read_annotation,
 )
+from emorec_train.data.datasets.affwild2_measures import TRACKS, joined, read_measures
 from emorec_train.data.datasets.protocol import ScannedDataSet
 from emorec_train.data.datasets.record import ClipRecord, Problem, Scan
 from emorec_train.data.datasets.template import frame_counts, read_reference
@@ -89,7 +92,8 @@ class AffWild2(ScannedDataSet):
 
     def _annotated(self, layout: Layout, problems: list[Problem]) -> Iterator[ClipRecord]:
         counts = frame_counts(read_reference(self.counts)) if self.counts else {}
-        for name, (split, path) in sorted(layout.annotations.items()):
+        expressions = layout.annotations.get("EXPR", {})
+        for name, (split, path) in sorted(expressions.items()):
             try:
                 labels = read_annotation(path)
             except (AnnotationError, OSError) as error:
@@ -102,7 +106,23 @@ class AffWild2(ScannedDataSet):
                 )
             record = self._record(layout, name, split, path, problems)
             if record is not None:
-                yield _labelled(record, labels, path, problems)
+                measures = _measures(layout, name, split, problems)
+                yield replace(_labelled(record, labels, path, problems), frame_measures=measures)
+        yield from self._measured_only(layout, problems)
+
+    def _measured_only(self, layout: Layout, problems: list[Problem]) -> Iterator[ClipRecord]:
+        """Sequences without an annotation of expressions."""
+        others = {
+            name: place
+            for track in reversed(TRACKS)
+            for name, place in layout.annotations.get(track, {}).items()
+            if name not in layout.annotations.get("EXPR", {})
+        }
+        for name, (split, path) in sorted(others.items()):
+            measures = _measures(layout, name, split, problems)
+            record = None if measures is None else self._record(layout, name, split, path, problems)
+            if record is not None:
+                yield replace(record, frame_measures=measures)
 
     def _record(
         self,
@@ -146,8 +166,28 @@ def _kind(layout: Layout) -> str:
 
 
 def _two_persons(layout: Layout, video: str) -> bool:
-    known: list[Collection[str]] = [layout.annotations, *layout.images.values()]
+    known: list[Collection[str]] = [*layout.annotations.values(), *layout.images.values()]
     return any(f"{video}_{side}" in names for side in ("left", "right") for names in known)
+
+
+def _measures(layout: Layout, name: str, split: Split, problems: list[Problem]) -> NDArray[np.float32] | None:
+    """Valence, arousal and action units of a sequence, as far as they are annotated in the same split.
+
+    The tracks are split each in its own way: what one tests on must not be learnt from another.
+    """
+    found: list[NDArray[np.float32]] = []
+    for track in TRACKS:
+        own_split, path = layout.annotations.get(track, {}).get(name, (split, None))
+        if path is None:
+            continue
+        if own_split != split:
+            problems.append(Problem(path, f"the sequence is in {split} by another track; left out"))
+            continue
+        try:
+            found.append(read_measures(path, track))
+        except (AnnotationError, OSError) as error:
+            problems.append(Problem(path, f"{error}; left out"))
+    return joined(found)
 
 
 def _labelled(

@@ -1,6 +1,6 @@
 """Aff-Wild2's files: names, places, annotations.
 
-<root>/**/EXPR_Recognition_Challenge/{Train_Set,Validation_Set}/<sequence>.txt
+<root>/**/EXPR_Recognition_Challenge/{Train_Set,Validation_Set}/<sequence>.txt   or EXPR_Set, VA_Set, AU_Set
 <root>/**/{cropped,cropped_aligned,cropped_aligned_new_50_vids}/<sequence>/00001.jpg
 <root>/**/{batch1,batch2,newvids}/<video>.mp4
 """
@@ -26,7 +26,7 @@ from emorec_train.data.synthetic import Split
 
 SET_FOLDERS: Final[dict[str, Split]] = {"Train_Set": "train", "Validation_Set": "validation"}
 
-_CHALLENGE_FOLDER: Final = re.compile(r"EXPR_\w+_Challenge")
+_TRACK_FOLDER: Final = re.compile(r"(EXPR|VA|AU)_(?:\w+_Challenge|Set)")
 _IMAGE_FOLDER: Final = re.compile(r"cropped(_aligned)?(_new\w*)?")
 _IMAGE: Final = re.compile(r"(\d{5}|[1-9]\d{5,6})\.jpg")
 _NAME: Final = re.compile(
@@ -68,13 +68,13 @@ class Layout:
     """Places of annotations, images, videos and sounds.
 
     Attributes:
-        annotations: Split and file of each annotated sequence.
+        annotations: Split and file of each annotated sequence, by track: ``EXPR``, ``VA``, ``AU``.
         images: Image folders, by kind and then by sequence.
         videos: Videos by name.
         sounds: Sound files of their own, by name.
     """
 
-    annotations: dict[str, tuple[Split, Path]] = field(default_factory=dict)
+    annotations: dict[str, dict[str, tuple[Split, Path]]] = field(default_factory=dict)
     images: dict[str, dict[str, Path]] = field(default_factory=dict)
     videos: dict[str, Path] = field(default_factory=dict)
     sounds: dict[str, Path] = field(default_factory=dict)
@@ -96,8 +96,9 @@ def find_layout(root: Path, problems: list[Problem]) -> Layout:
         if is_media(path):
             files = layout.sounds if is_sound(path) else layout.videos
             keep_first(files, path.stem, path, problems)
-        elif split and path.suffix == ".txt" and _CHALLENGE_FOLDER.fullmatch(path.parent.parent.name):
-            first_split, first = layout.annotations.setdefault(path.stem, (split, path))
+        elif split and path.suffix == ".txt" and (track := _TRACK_FOLDER.fullmatch(path.parent.parent.name)):
+            own = layout.annotations.setdefault(track[1], {})
+            first_split, first = own.setdefault(path.stem, (split, path))
             if first is not path:
                 problems.append(Problem(path, f"is annotated twice; {first} ({first_split}) is used"))
     for folder in image_folders:

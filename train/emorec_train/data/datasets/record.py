@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from emorec_rt.bundle.tasks import MEASURES
 from emorec_rt.constants import EXPRESSIONS
 from emorec_rt.errors import EmorecError
 from emorec_train.data.labels import IGNORED
@@ -76,6 +77,8 @@ class ClipRecord:
             have a ``speaker_scope``. ``None`` if unknown.
         label: One of ``EXPRESSIONS``, for the whole clip.
         frame_labels: int64 ``[F]``, index into ``EXPRESSIONS``, ``IGNORED`` where a frame has no valid label.
+        frame_measures: float32 ``[F, M]``, valence, arousal and action units of each frame in the order of
+            ``MEASURES``, NaN where one is missing; ``None`` where all are.
         video: Video with the whole scene; gives the frames' times.
         frames: Face crops; where there are any, they are the person's picture.
         sound: File whose sound belongs to the clip: the video itself where it has sound, so that both streams
@@ -91,6 +94,7 @@ class ClipRecord:
     speaker: str | None = None
     label: str | None = None
     frame_labels: NDArray[np.int64] | None = None
+    frame_measures: NDArray[np.float32] | None = None
     video: Path | None = None
     frames: FrameFolder | None = None
     sound: Path | None = None
@@ -121,6 +125,13 @@ class ClipRecord:
         else:
             labels = np.zeros(0, np.int64)
         return np.bincount(labels, minlength=len(EXPRESSIONS))
+
+    def measures(self, names: Sequence[str]) -> bool:
+        """Whether any frame has a value of one of these measures."""
+        if self.frame_measures is None:
+            return False
+        columns = [MEASURES.index(name) for name in names]
+        return not bool(np.isnan(self.frame_measures[:, columns]).all())
 
 
 class Scan(NamedTuple):

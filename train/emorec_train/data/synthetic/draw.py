@@ -13,6 +13,7 @@ from emorec_rt.constants import SAMPLE_RATE_HZ
 from emorec_train.data.synthetic.contours import trace
 from emorec_train.data.synthetic.head import draw_head
 from emorec_train.data.synthetic.identity import draw_identity
+from emorec_train.data.synthetic.measures import measures_at
 from emorec_train.data.synthetic.motion import Motion
 from emorec_train.data.synthetic.render import Person, Renderer, head_boxes
 from emorec_train.data.synthetic.room import record
@@ -44,6 +45,7 @@ class ClipPlan:
         times_seconds: float64 ``[T]``.
         pcm: float32 ``[N]``, 16 kHz mono.
         labels: int64 ``[T]``, index into ``EXPRESSIONS``.
+        measures: float32 ``[T, M]``, valence, arousal and action units, see ``measures``.
         boxes: float32 ``[T, 4]``, the head without hair.
     """
 
@@ -52,6 +54,7 @@ class ClipPlan:
     times_seconds: NDArray[np.float64]
     pcm: NDArray[np.float32]
     labels: NDArray[np.int64]
+    measures: NDArray[np.float32]
     boxes: NDArray[np.float32]
     _renderer: Renderer
 
@@ -82,6 +85,7 @@ def plan_clip(seed: int, spec: ClipSpec = _DEFAULT_SPEC) -> ClipPlan:
         times_seconds=times,
         pcm=_draw_sound(seed, spec, syllables),
         labels=labels_at(segments, times),
+        measures=measures_at(segments, times),
         boxes=head_boxes(person, pose),
         _renderer=_make_renderer(seed, spec, person, pose, times),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -106,12 +107,25 @@ def labels_at(segments: tuple[Segment, ...], times_seconds: NDArray[np.float64])
 
 
 def action_units_at(segments: tuple[Segment, ...], times_seconds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Strength of each action unit, float64 ``[T, A]``; segments fade into each other at their boundary."""
-    units = np.outer(segments[0].strength(times_seconds), segments[0].units)
-    for segment in segments[1:]:
+    """Strength of each action unit, float64 ``[T, A]``."""
+    return blended(segments, [segment.units for segment in segments], times_seconds)
+
+
+def blended(
+    segments: tuple[Segment, ...], apexes: Sequence[NDArray[np.float64]], times_seconds: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Values over time, float64 ``[T, A]``; segments fade into each other at their boundary.
+
+    Args:
+        segments: When, and how strong.
+        apexes: Values of each segment at full strength, ``[A]``.
+        times_seconds: ``[T]``.
+    """
+    values = np.outer(segments[0].strength(times_seconds), apexes[0])
+    for segment, apex in zip(segments[1:], apexes[1:], strict=True):
         share = _smooth_step((times_seconds - segment.start_seconds) / segment.ramp_seconds + 0.5)[:, None]
-        units = (1 - share) * units + share * np.outer(segment.strength(times_seconds), segment.units)
-    return units
+        values = (1 - share) * values + share * np.outer(segment.strength(times_seconds), apex)
+    return values
 
 
 def _smooth_step(position: NDArray[np.float64]) -> NDArray[np.float64]:

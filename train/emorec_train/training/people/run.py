@@ -25,7 +25,7 @@ from emorec_train.model.build import Models, freeze
 from emorec_train.model.checkpoint import Checkpoint, save_checkpoint
 from emorec_train.model.checkpoint_parts import TrainingRecord
 from emorec_train.model.config import Mode, ModelConfig
-from emorec_train.model.fusion import FusionModel
+from emorec_train.model.fusion import FusionModel, new_fusion
 from emorec_train.model.sound_folder import SoundEncoderFile, read_sound_encoder
 from emorec_train.model.stills_files import Stills, load_stills
 from emorec_train.settings.fields import Preset
@@ -129,9 +129,7 @@ def prepare_people(run: PeopleRun) -> PreparedPeople:
     audio, sound = read_sound_encoder(run.voices)
     source = _source(run, stills)
     config = _config(run, stills, sound, source)
-    models = Models(
-        stills.model.vision, audio, FusionModel(config.fusion, config.preprocessing, len(config.labels))
-    )
+    models = Models(stills.model.vision, audio, new_fusion(config))
     for module in (models.vision, models.audio):
         freeze(module)
     # Windows that overlap would show the same steps twice.
