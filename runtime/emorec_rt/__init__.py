@@ -100,6 +100,7 @@ def load(
     speakers: str | PathLike[str] | None = None,
     vision_fps: float | None = None,
     skip_similar: float | None = None,
+    measure: bool = True,
     source: SourceOptions | None = None,
     **unknown: NoReturn,
 ) -> Recognizer:
@@ -123,6 +124,8 @@ def load(
             gives it to the face whose mouth moves.
         vision_fps: Frames encoded in a second, at most; the others are interpolated. ``None`` encodes each.
         skip_similar: Grey levels (of 255) by which a crop must differ to be encoded; ``None`` encodes each.
+        measure: Whether ``auto`` may time the CPU's libraries on a large bundle, once, for 5 s at most; the
+            answer is kept in the user's cache.
         source: How cameras, streams and folders of pictures are opened.
         **unknown: None: a keyword that does not exist is an error.
 
@@ -152,6 +155,7 @@ def load(
         speakers=speakers,  # type: ignore[arg-type]
         vision_fps=vision_fps,
         skip_similar=skip_similar,
+        measure=measure,
         source=SourceOptions() if source is None else source,
     )
     return Recognizer(open_bundle(bundle), options)

@@ -156,8 +156,11 @@ def _run_here(call: Call, left: list[Job], reporter: Reporter) -> Totals:
 def _run_apart(call: Call, left: list[Job], reporter: Reporter, count: int) -> Totals:
     from emorec_rt.jobs.parallel import Parallel, shared
     from emorec_rt.jobs.worker import Work
+    from emorec_rt.recognizer.batchers import backend_of
 
-    task = Work(call.bundle, shared(call.options, count), call.output)
+    options = shared(call.options, count)
+    backend_of(call.bundle, options)  # what has to be measured is, once, before the processes begin
+    task = Work(call.bundle, options, call.output)
     return Parallel(task, left, count, reporter).run()
 
 

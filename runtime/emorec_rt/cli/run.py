@@ -49,7 +49,7 @@ GROUPS: Final = {
         *("outs", "out_dir", "format_names", "min_segment_seconds", "every_seconds", "embed", "summary"),
         "quiet",
     ),
-    "Model": ("bundle", "precision", "backend", "threads", "batch_size"),
+    "Model": ("bundle", "precision", "backend", "measure", "threads", "batch_size"),
     "Faces": ("face", "faces", "speakers", "face_model"),
     "Many inputs": ("lists", "resume", "jobs", "gpus"),
     "Doing less": ("vision_fps", "skip_similar"),
@@ -136,6 +136,11 @@ GROUPS: Final = {
     "fastest that works here, and says which. By name only: onnxruntime-tensorrt, torch-tensorrt.",
 )
 @click.option(
+    "--measure/--no-measure",
+    default=True,
+    help="Whether auto may time the CPU's libraries with a large bundle, once, in 5 s at most.",
+)
+@click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
     help="Variant to run.  [default: the bundle's]",
@@ -166,6 +171,7 @@ def run(
     faces: Literal["main", "all"] | int,
     speakers: Path | None,
     backend: str,
+    measure: bool,
     precision: str | None,
     threads: int | None,
     batch_size: int | None,
@@ -217,6 +223,7 @@ def run(
         speakers=speakers,
         vision_fps=vision_fps,
         skip_similar=skip_similar,
+        measure=measure,
         source=parsed(source),
     )
     call = Call(

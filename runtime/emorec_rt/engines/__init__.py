@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import logging
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from emorec_rt.bundle import Bundle
 from emorec_rt.bundle.manifest import GRAPH_NAMES, GraphName, Precision
 from emorec_rt.engines.base import Backend, Engine, Progress
+from emorec_rt.engines.measuring import Measured, Question
 from emorec_rt.errors import BackendUnavailableError, BundleError, EngineError, OutputError, UsageError
 from emorec_rt.machine.cpu import has_int8_dot_products
 
@@ -47,14 +49,28 @@ def describe(name: str) -> Backend:
     return described
 
 
-def choose_backend(name: str = AUTO) -> str:
+def choose_backend(
+    name: str = AUTO,
+    bundle: Bundle | None = None,
+    *,
+    precision: Precision | None = None,
+    threads: int | None = None,
+    measure: bool = False,
+) -> str:
     """The backend that ``name`` means on this machine.
+
+    Args:
+        name: One of ``BACKENDS``, or ``auto``.
+        bundle: What it is to run; ``None`` goes by the table alone.
+        precision: In which variant; ``None`` takes each backend's choice.
+        threads: Threads of the library; ``None`` takes one for each core.
+        measure: Whether ``auto`` may time the libraries of the CPU, see ``measuring``.
 
     Raises:
         UsageError: No backend has this name.
         BackendUnavailableError: ``auto``, and no library is installed at all.
     """
-    return next(_candidates(name))
+    return next(_candidates(name, _Use(bundle, precision, threads) if bundle and measure else None))
 
 
 def default_precision(bundle: Bundle, name: str) -> Precision:
@@ -62,21 +78,65 @@ def default_precision(bundle: Bundle, name: str) -> Precision:
     return describe(name).precision(bundle.manifest)
 
 
-def _candidates(name: str) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """What ``auto`` is asked for; see ``choose_backend``."""
+
+    bundle: Bundle
+    precision: Precision | None
+    threads: int | None
+
+
+def _candidates(name: str, use: _Use | None) -> Iterator[str]:
     """The backends to try, best first; at least one."""
     if name in BACKENDS:
         yield name
         return
     if name != AUTO:
         raise UsageError(f"unknown backend {name}; there are {AUTO}, {', '.join(BACKENDS)}")
-    found = False
+    names = _automatic()
+    first = next(names, None)
+    if first is None:
+        raise BackendUnavailableError(AUTO, "an inference library", "pip install 'emorec[cpu]'")
+    if use is not None and describe(first).on_cpu:
+        yield from _by_measurement([first, *names], use)
+        return
+    yield first
+    yield from names
+
+
+def _automatic() -> Iterator[str]:
+    """What ``auto`` may take here, by the table; a library is asked when its turn comes."""
     for candidate in by_speed():
         described = describe(candidate)
         if described.automatic and described.unavailable() is None:
-            found = True
             yield candidate
-    if not found:
-        raise BackendUnavailableError(AUTO, "an inference library", "pip install 'emorec[cpu]'")
+
+
+def _by_measurement(names: list[str], use: _Use) -> list[str]:
+    """The names, those that were timed leading, where timing them is worth it."""
+    question = _question(names, use)
+    if not question.worthwhile:
+        return names
+    answer = question.kept()
+    if answer is None:
+        answer = question.measured()
+        _logger.warning("auto: %s with %s here; kept in %s", answer, answer.bundle, question.folder)
+    return answer.reordered(names)
+
+
+def kept_answer(
+    bundle: Bundle, *, precision: Precision | None = None, threads: int | None = None
+) -> Measured | None:
+    """What ``auto`` has measured with a bundle on this machine; ``None`` where it has not."""
+    question = _question(list(_automatic()), _Use(bundle, precision, threads))
+    return question.kept() if question.worthwhile else None
+
+
+def _question(names: list[str], use: _Use) -> Question:
+    backends = {name: known for name in names if (known := describe(name)).on_cpu}
+    precisions = {name: use.precision or default_precision(use.bundle, name) for name in backends}
+    return Question(use.bundle, precisions, backends, use.threads)
 
 
 def open_engine(
@@ -112,12 +172,13 @@ def open_engines(
     precision: Precision | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
+    measure: bool = False,
 ) -> tuple[str, dict[GraphName, Engine]]:
     """Load several graphs of a bundle in one backend.
 
     ``auto`` takes the fastest backend that works here and loads all of them; what it passes over for an
     error, a line in the log tells. Arguments are those of ``open_engine``; ``progress`` is called
-    with each step where a plan is built first.
+    with each step where a plan is built first; ``measure`` is that of ``choose_backend``.
 
     Returns:
         The backend's name, and the engines.
@@ -127,7 +188,7 @@ def open_engines(
     """
     names = tuple(graphs)
     reason: BundleError | EngineError | BackendUnavailableError | OutputError | None = None
-    for candidate in _candidates(backend):
+    for candidate in _candidates(backend, _Use(bundle, precision, threads) if measure else None):
         if reason is not None:
             _logger.warning("%s instead, because: %s", candidate, reason)
         wanted = precision or default_precision(bundle, candidate)

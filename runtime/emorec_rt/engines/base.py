@@ -95,6 +95,7 @@ class Backend:
         install: Command that adds it.
         package: Distribution whose release ``doctor`` shows; empty where that says nothing.
         automatic: Whether ``auto`` may choose it.
+        on_cpu: Whether it runs on the CPU, where ``auto`` may have to time it.
         precision: Chooses the variant of a bundle that it runs where nobody asks for one.
         build: Builds a plan ahead; ``None`` for a library that takes the ONNX file as it is.
         cannot_build: Tells why it can't build on this machine, which may need less than running; ``None``: as
@@ -106,6 +107,7 @@ class Backend:
     install: str
     package: str = ""
     automatic: bool = True
+    on_cpu: bool = False
     precision: Callable[[Manifest], Precision] = attrgetter("precision")
     build: Callable[..., Path] | None = None
     cannot_build: Callable[[], str | None] | None = None

@@ -206,4 +206,5 @@ BACKEND: Final = Backend(
     unavailable=partial(not_installed, "onnxruntime", "onnxruntime", INSTALL),
     install=INSTALL,
     package="onnxruntime",
+    on_cpu=True,
 )

@@ -189,4 +189,5 @@ BACKEND: Final = Backend(
     unavailable=partial(not_installed, "openvino", "openvino", INSTALL),
     install=INSTALL,
     package="openvino",
+    on_cpu=True,
 )

@@ -21,12 +21,12 @@ import msgspec
 from emorec_rt import __version__
 from emorec_rt.bundle import DEFAULT_FOLDER, sha256_of
 from emorec_rt.bundle.manifest import FILE_NAME
-from emorec_rt.engines import choose_backend
 from emorec_rt.errors import OutputError
 from emorec_rt.files import append_line, remove_parts
 from emorec_rt.jobs.plan import Job
 from emorec_rt.jobs.summary import Outcome
 from emorec_rt.media.sources import is_address
+from emorec_rt.recognizer.batchers import backend_of
 from emorec_rt.recognizer.options import Options
 from emorec_rt.writers import STDOUT, OutputOptions
 
@@ -218,7 +218,7 @@ def settings_of(bundle: Path | None, options: Options, output: OutputOptions) ->
     settings = {
         "version": __version__,
         "bundle": sha256_of((DEFAULT_FOLDER if bundle is None else bundle) / FILE_NAME),
-        "backend": choose_backend(options.backend),
+        "backend": backend_of(bundle, options),
         "precision": options.precision,
         "face": options.face,
         "face_model": None if options.face_model is None else sha256_of(options.face_model),

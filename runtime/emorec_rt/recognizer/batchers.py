@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emorec_rt.bundle import Bundle
+from emorec_rt.bundle import Bundle, open_bundle
 from emorec_rt.bundle.manifest import GraphName
 from emorec_rt.constants import AUDIO_BATCH, FUSION_BATCH
-from emorec_rt.engines import open_engines
+from emorec_rt.engines import choose_backend, open_engines
 from emorec_rt.engines.base import Engine
 from emorec_rt.engines.batching import Batcher
 from emorec_rt.recognizer.options import Options
 
 if TYPE_CHECKING:
     from emorec_rt.engines.base import Progress
+
+
+def backend_of(bundle: Path | None, options: Options) -> str:
+    """Name of the backend that a recognizer with these options takes first.
+
+    Raises:
+        BundleError: The bundle can't be used.
+        BackendUnavailableError: No library is installed.
+    """
+    return choose_backend(
+        options.backend,
+        open_bundle(bundle),
+        precision=options.precision,
+        threads=options.threads,
+        measure=options.measure,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +65,7 @@ class Batchers:
             precision=options.precision,
             threads=options.threads,
             progress=progress,
+            measure=options.measure,
         )
         vision = engines["vision"]
         return cls(

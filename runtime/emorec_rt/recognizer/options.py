@@ -35,6 +35,7 @@ class Options:
     speakers: Path | None = None
     vision_fps: float | None = None
     skip_similar: float | None = None
+    measure: bool = True
     source: SourceOptions = field(default_factory=SourceOptions)
 
     def __post_init__(self) -> None:
@@ -50,6 +51,8 @@ class Options:
             raise UsageError(f"faces {self.faces} needs a face detector; face must be auto or require")
         if self.faces != "main" and isinstance(self.source, SourceOptions) and self.source.decoder == "dali":
             raise UsageError(f"faces {self.faces} is not possible with decoder dali; take pyav")
+        if not isinstance(self.measure, bool):
+            raise _wrong("measure", self.measure, "True or False")
         _whole("threads", self.threads)
         _whole("batch_size", self.batch_size)
         _number("vision_fps", self.vision_fps)

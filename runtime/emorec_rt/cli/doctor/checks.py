@@ -10,13 +10,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Final
 
 from emorec_rt import __version__
 from emorec_rt.cli.doctor.finding import Finding, State
 from emorec_rt.errors import DecoderUnavailableError, EmorecError
 from emorec_rt.machine.cores import usable_cores
+from emorec_rt.machine.cpu import cpu_name
 
 DECODERS = ("h264", "hevc", "vp9", "av1", "mjpeg", "aac", "mp3", "opus")
 PROBE_SECONDS = 10
@@ -32,7 +32,7 @@ def _system() -> Iterator[Finding]:
     yield Finding("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     cores = usable_cores()
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    yield Finding("cpu", "ok", f"{_cpu_name()}, {cores} cores, {memory_gib:.1f} GiB memory")
+    yield Finding("cpu", "ok", f"{cpu_name()}, {cores} cores, {memory_gib:.1f} GiB memory")
 
 
 def _untested() -> Iterator[Finding]:
@@ -49,15 +49,6 @@ def _untested() -> Iterator[Finding]:
             yield Finding(
                 f"{package} version", "optional", f"{found} is not tested; releases {first} to {last} are"
             )
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or "unknown processor"
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _libraries() -> Iterator[Finding]:
@@ -88,6 +79,14 @@ def _backends() -> Iterator[Finding]:
             yield Finding(f"backend {name}", state, detail, known.install if "; run: " in reason else "")
         else:
             yield Finding(f"backend {name}", "ok", (_version(known.package) if known.package else "") or "")
+
+
+def _measured() -> Iterator[Finding]:
+    """Libraries of the CPU that ``auto`` has timed with large bundles."""
+    from emorec_rt.engines.measuring import kept_answers
+
+    for answer in kept_answers():
+        yield Finding(f"auto with {answer.bundle}", "ok", str(answer))
 
 
 def _decoders() -> Iterator[Finding]:
@@ -172,6 +171,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _libraries,
     _untested,
     _backends,
+    _measured,
     _decoders,
     _gpu,
     _jetson,

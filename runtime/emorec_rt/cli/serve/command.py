@@ -34,6 +34,11 @@ LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
 )
 @click.option("--bundle", type=click.Path(path_type=Path), help="Folder from export/build_engine.py.")
 @click.option("--backend", default="auto", show_default=True, help="Inference library.")
+@click.option(
+    "--measure/--no-measure",
+    default=True,
+    help="Whether auto may time the CPU's libraries on a large bundle, once, for 5 s at most.",
+)
 @click.option("--precision", type=click.Choice(PRECISIONS), help="Variant to run.")
 @click.option("--threads", type=click.IntRange(1, 1024), help="Inference threads.")
 @click.option("--batch-size", type=click.IntRange(1, 1024), help="Frames in a batch.")
