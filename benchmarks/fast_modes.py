@@ -1,7 +1,7 @@
 """The fast modes against exact mode: label agreement, speed, share of frames encoded.
 
     python benchmarks/fast_modes.py [MEDIA...] --bundle engines/full
-    python benchmarks/fast_modes.py --quick       # the demo clip's bundle, two modes, one clip
+    python benchmarks/fast_modes.py --quick       # two modes, one clip
 
 MEDIA are folders of real recordings or files, which are not part of the project; without, generated clips
 alone are run. Agreement is the share of rows whose label is exact mode's. Speed is exact mode's time by the
@@ -23,23 +23,21 @@ import click
 from machine import save
 
 from emorec_rt.bundle import open_bundle
-from emorec_rt.constants import DEFAULT_SIMILAR, MEDIA_SUFFIXES
+from emorec_rt.constants import MEDIA_SUFFIXES
 from emorec_rt.recognizer.events import Failed, Row
 from emorec_rt.recognizer.options import Options
 from emorec_rt.recognizer.recognizer import Recognizer
 
-MODES: Final[dict[str, dict[str, float]]] = {
-    "exact": {},
-    "--vision-fps 12.5": {"vision_fps": 12.5},
-    "--vision-fps 8": {"vision_fps": 8.0},
-    "--vision-fps 5": {"vision_fps": 5.0},
-    "--vision-fps 2": {"vision_fps": 2.0},
-    "--skip-similar 3": {"skip_similar": 3.0},
-    f"--skip-similar {DEFAULT_SIMILAR:g}": {"skip_similar": DEFAULT_SIMILAR},
-    "--skip-similar 12": {"skip_similar": 12.0},
-    "both, 8 and 6": {"vision_fps": 8.0, "skip_similar": 6.0},
+MODES: Final[dict[str, float | None]] = {
+    "exact": None,
+    "--vision-fps 12.5": 12.5,
+    "--vision-fps 8": 8.0,
+    "--vision-fps 5": 5.0,
+    "--vision-fps 2": 2.0,
 }
-QUICK_MODES: Final = ("exact", "--vision-fps 5", "--skip-similar 6")
+"""Frames encoded in a second, at most."""
+
+QUICK_MODES: Final = ("exact", "--vision-fps 5")
 GENERATED: Final = 8
 SEED: Final = 2_910_000
 """In the test split's range, beyond what training draws."""
@@ -148,7 +146,10 @@ def measure(
     repeats: int,
 ) -> list[Measured]:
     """All modes over the clips of one kind, taken in turn so that a slow minute hits each."""
-    rounds = [{mode: one_pass(_with(options, mode), bundle, clips) for mode in modes} for _ in range(repeats)]
+    rounds = [
+        {mode: one_pass(replace(options, vision_fps=MODES[mode]), bundle, clips) for mode in modes}
+        for _ in range(repeats)
+    ]
     exact = best([one["exact"] for one in rounds])
     measured = [compare(mode, kind, exact, best([one[mode] for one in rounds])) for mode in modes]
     for figure in measured:
@@ -157,12 +158,6 @@ def measure(
             f"{figure.speed_ratio:6.2f}x  {100 * figure.encoded_share:5.1f} % encoded"
         )
     return measured
-
-
-def _with(options: Options, mode: str) -> Options:
-    return replace(
-        options, vision_fps=MODES[mode].get("vision_fps"), skip_similar=MODES[mode].get("skip_similar")
-    )
 
 
 @click.command(help=__doc__)

@@ -59,6 +59,8 @@ class Delays:
         lost: Those that have none.
         mistimed: Rows whose time is not that of the frame of their number.
         delay_seconds: float64 ``[rows]``, in the order of the frames.
+        interpolated: Rows whose frame was left out.
+        heard: Rows that had their sound.
     """
 
     sent: int
@@ -66,6 +68,8 @@ class Delays:
     lost: int
     mistimed: int
     delay_seconds: np.ndarray[Any, np.dtype[np.float64]]
+    interpolated: int = 0
+    heard: int = 0
 
     def figures(self) -> dict[str, float]:
         """Median, 95th percentile and maximum in seconds."""
@@ -111,6 +115,7 @@ def compare(sent: Sequence[float], rows: Sequence[tuple[float, dict[str, Any]]],
         rows: Monotonic time and content of each row.
         measured: The first so many frames count.
     """
+    counted = [row for _, row in rows if row["frame"] < measured]
     came = {row["frame"]: (at, row["time_seconds"]) for at, row in rows if row["frame"] < measured}
     origins = [seconds - number / FPS for number, (_, seconds) in came.items()]
     origin = float(np.median(origins)) if origins else 0.0
@@ -120,6 +125,8 @@ def compare(sent: Sequence[float], rows: Sequence[tuple[float, dict[str, Any]]],
         lost=measured - len(came),
         mistimed=sum(abs(found - origin) > SAME_TIME_SECONDS for found in origins),
         delay_seconds=np.array([came[number][0] - sent[number] for number in sorted(came)]),
+        interpolated=sum(row.get("interpolated", False) for row in counted),
+        heard=sum(row.get("sound", False) for row in counted),
     )
 
 

@@ -430,6 +430,59 @@ def fast_modes(result: Result) -> str:
     return _measured(head, rows, result, f"Bundle {result['bundle']}, {result['precision']}. ")
 
 
+def keep_up(result: Result) -> str:
+    """Agreement with exact mode at each load."""
+    head = [
+        "clips",
+        "source",
+        "load",
+        "rows",
+        "same label",
+        "frames encoded",
+        "age of a row, 95th percentile",
+    ]
+    rows = (
+        [
+            f["clips"],
+            f["source"],
+            f"{f['load']:g}x",
+            f["rows"],
+            f"{100 * f['agreement']:.1f} %",
+            f"{100 * f['encoded_share']:.0f} %",
+            "" if f["p95_seconds"] is None else f"{f['p95_seconds']:.1f} s",
+        ]
+        for f in result["loads"]
+    )
+    return _measured(head, rows, result)
+
+
+def keep_up_live(result: Result) -> str:
+    """Age of live rows at full size, and agreement at the same skipping."""
+    run, limits = result["live"], result["limits"]
+    if run is None:
+        return NOT_MEASURED
+    p95, agreement = f"<= {limits['p95_seconds']:g}", f">= {limits['agreement']:g}"
+    rows = [
+        ["load average before", f"{run['load_average']:.1f}", ""],
+        ["frames sent", run["sent"], ""],
+        ["rows lost", run["lost"], ""],
+        ["rows interpolated", f"{100 * run['interpolated_share']:.0f} %", ""],
+        ["rows with sound", f"{100 * run['heard_share']:.0f} %", ""],
+        ["delay of a row, median", f"{run['p50_seconds']:.2f} s", ""],
+        ["delay, 95th percentile", f"{run['p95_seconds']:.2f} s", _limit(p95, run["p95_seconds"])],
+        *(
+            [
+                f"same label, {f['clips']} clips, {100 * f['encoded_share']:.0f} % of the frames encoded",
+                f"{f['agreement']:.3f}",
+                _limit(agreement, f["agreement"]) if f["clips"] == "real" else "",
+            ]
+            for f in result["steady"]
+        ),
+    ]
+    head = [f"{run['minutes']:g} minutes, {' '.join(run['arguments'])}", "measured", "limit"]
+    return _measured(head, rows, result)
+
+
 def folders(result: Result) -> str:
     """Calls on many files."""
     head = ["call", "done", "failed", "skipped", "exit code", "time", "times real time"]
@@ -509,6 +562,8 @@ TABLES: dict[str, tuple[str | tuple[str, ...], Callable[[Result], str]]] = {
     "agreement": ("agreement", agreement),
     "outliers": ("outliers", outliers),
     "fast_modes": ("fast_modes", fast_modes),
+    "keep_up": ("keep_up", keep_up),
+    "keep_up_live": ("keep_up", keep_up_live),
     "folders": ("folders", folders),
     "fuzz": ("fuzz", fuzz),
     "streams": ("streams", streams),

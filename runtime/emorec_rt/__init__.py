@@ -99,7 +99,7 @@ def load(
     faces: Faces = "main",
     speakers: str | PathLike[str] | None = None,
     vision_fps: float | None = None,
-    skip_similar: float | None = None,
+    keep_up: float | None = None,
     measure: bool = True,
     source: SourceOptions | None = None,
     **unknown: NoReturn,
@@ -123,7 +123,8 @@ def load(
         speakers: RTTM file of any diarisation tool: which of several people the sound belongs to. ``None``
             gives it to the face whose mouth moves.
         vision_fps: Frames encoded in a second, at most; the others are interpolated. ``None`` encodes each.
-        skip_similar: Grey levels (of 255) by which a crop must differ to be encoded; ``None`` encodes each.
+        keep_up: Seconds of a file to do in a second, at least; what there is no time for is interpolated.
+            Live sources always keep up. ``None`` takes the time that all of a file needs.
         measure: Whether ``auto`` may time the CPU's libraries on a large bundle, once, for 5 s at most; the
             answer is kept in the user's cache.
         source: How cameras, streams and folders of pictures are opened.
@@ -154,7 +155,7 @@ def load(
         faces=faces,
         speakers=speakers,  # type: ignore[arg-type]
         vision_fps=vision_fps,
-        skip_similar=skip_similar,
+        keep_up=keep_up,
         measure=measure,
         source=SourceOptions() if source is None else source,
     )

@@ -56,9 +56,6 @@ Precision = Literal["fp32", "fp16", "int8", "int8-fp16", "fp8"]
 PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
 """Variants of a graph, in the order in which they are built and shown."""
 
-DEFAULT_SIMILAR: Final = 6.0
-"""Grey levels (of 255) by which no cell of a similar crop differs."""
-
 ABSURD_SECONDS: Final = 1e10
 """A time stamp beyond this is damaged: no clock shows it, not even one that counts from 1970."""
 

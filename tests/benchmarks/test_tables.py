@@ -106,6 +106,32 @@ RESULTS: dict[str, dict[str, Any]] = {
         "max_seconds": 0.9,
         "limits": {"p95_seconds": 1.0, "lost": 0},
     },
+    "keep_up": {
+        "limits": {"p95_seconds": 1.5, "agreement": 0.95},
+        "loads": [
+            {
+                "clips": "real",
+                "source": "live",
+                "load": 2.0,
+                "rows": 3243,
+                "agreement": 0.98,
+                "encoded_share": 0.5,
+                "p95_seconds": 1.2,
+            }
+        ],
+        "live": {
+            "minutes": 10.0,
+            "arguments": ["--precision=int8"],
+            "load_average": 0.1,
+            "sent": 15000,
+            "lost": 0,
+            "interpolated_share": 0.5,
+            "heard_share": 0.9,
+            "p50_seconds": 0.8,
+            "p95_seconds": 1.4,
+        },
+        "steady": [{"clips": "real", "encoded_share": 0.5, "agreement": 0.98}],
+    },
     "agreement": {
         "figures": [
             {

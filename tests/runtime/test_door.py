@@ -38,7 +38,7 @@ def test_keywords_are_named_as_on_the_command_line() -> None:
         ({"batch_size": 1.5}, "batch_size is 1.5; it must be a whole number"),
         ({"vision_fps": "fast"}, "vision_fps is 'fast'; it must be a number"),
         ({"vision_fps": 0}, "vision_fps is 0; it must be above 0"),
-        ({"skip_similar": -1.0}, "skip_similar is -1.0; it must be 0 or more"),
+        ({"keep_up": -1.0}, "keep_up is -1.0; it must be above 0"),
         ({"face_model": 3}, "face_model is 3; it must be a path"),
         ({"face_model": "nowhere.onnx"}, "nowhere.onnx: no such face model"),
         ({"source": {"fps": 3}}, "source is {'fps': 3}; it must be a SourceOptions"),

@@ -11,7 +11,6 @@ from typing import Any, Final, TypeVar
 import click
 
 from emorec_rt.cli.console import FiniteRange
-from emorec_rt.constants import DEFAULT_SIMILAR
 from emorec_rt.machine.nvidia import VISIBLE_GPUS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -77,13 +76,14 @@ _OPTIONS: Final = (
         "each frame.  [default: every frame]",
     ),
     click.option(
-        "--skip-similar",
-        type=FiniteRange(0.0, 255.0),
+        "--keep-up",
+        type=FiniteRange(0.1, 1000.0),
         is_flag=False,
-        flag_value=DEFAULT_SIMILAR,
-        metavar="[LEVELS]",
-        help="Fast mode: a crop that differs from the last encoded one by no more than LEVELS of 255 "
-        "anywhere reuses its embedding. Without a number it stands after the files.  [6 where none is given]",
+        flag_value=1.0,
+        metavar="[SPEED]",
+        help="Leave out frames where a file would take longer than its length by SPEED, interpolate them and "
+        "flag their rows. Live sources always keep up. Without a number it stands after the files.  "
+        "[1.0 where none is given]",
     ),
     click.option(
         "--summary",

@@ -52,7 +52,7 @@ GROUPS: Final = {
     "Model": ("bundle", "precision", "backend", "measure", "threads", "batch_size"),
     "Faces": ("face", "faces", "speakers", "face_model"),
     "Many inputs": ("lists", "resume", "jobs", "gpus"),
-    "Doing less": ("vision_fps", "skip_similar"),
+    "Doing less": ("keep_up", "vision_fps"),
     "Inputs": (
         "decoder",
         "fps",
@@ -179,8 +179,8 @@ def run(
     lists: tuple[Path, ...],
     resume: bool,
     jobs: int | None,
+    keep_up: float | None,
     vision_fps: float | None,
-    skip_similar: float | None,
     summary: Path | None,
     **source: Any,
 ) -> None:
@@ -222,7 +222,7 @@ def run(
         faces=faces,
         speakers=speakers,
         vision_fps=vision_fps,
-        skip_similar=skip_similar,
+        keep_up=keep_up,
         measure=measure,
         source=parsed(source),
     )

@@ -225,7 +225,7 @@ def settings_of(bundle: Path | None, options: Options, output: OutputOptions) ->
         "faces": options.faces,
         "speakers": None if options.speakers is None else sha256_of(options.speakers),
         "vision_fps": options.vision_fps,
-        "similar": options.skip_similar,
+        "keep_up": options.keep_up,
         "decoder": options.source.decoder,
         "pictures": options.source.fps,
         "limits": repr(options.source.limits),

@@ -16,7 +16,6 @@ from emorec_rt.faces.cropped import NO_FACE, CroppedFrame
 from emorec_rt.media.types import Samples
 from emorec_rt.recognizer.batchers import Batchers
 from emorec_rt.recognizer.person import PersonStream
-from emorec_rt.windows.frames import Thinning
 from emorec_rt.windows.pace import Pace
 from emorec_rt.windows.prediction import Prediction
 from emorec_rt.windows.schedule import Schedule
@@ -40,8 +39,8 @@ class Clip:
         batchers: The engines.
         has_video: Whether frames are to be expected.
         has_sound: Whether samples are to be expected.
-        thinning: Which frames not to encode.
-        pace: How often to encode and fuse a live source; ``None`` keeps the schedule.
+        vision_fps: Frames encoded in a second, at most; ``None`` sets no limit.
+        pace: How often to encode; ``None`` keeps the schedule.
         speakers: Who speaks when, where everyone is followed.
 
     Attributes:
@@ -56,7 +55,7 @@ class Clip:
         *,
         has_video: bool,
         has_sound: bool,
-        thinning: Thinning,
+        vision_fps: float | None,
         pace: Pace | None = None,
         speakers: Speakers | None = None,
     ) -> None:
@@ -70,7 +69,7 @@ class Clip:
             batchers,
             self._sound,
             has_video=has_video,
-            thinning=thinning,
+            vision_fps=vision_fps,
             pace=pace,
             speakers=speakers,
         )

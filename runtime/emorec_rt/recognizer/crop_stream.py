@@ -4,8 +4,8 @@
     live:  source -> queue that drops the oldest -> crop -> queue that makes the cropper wait
 
 Who reads a live source does nothing else, so that neither a slow detector nor a slow encoder makes packets
-get lost or the delay grow. What waits for too long is dropped, at one place, and counted: pictures first,
-then sound. The pace slows down before that.
+get lost or the delay grow. The pace leaves frames out while items are late; their rows stay. What waits for
+too long even so is dropped, at one place, and counted: pictures first, then sound.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from emorec_rt.recognizer.presence import Presence
 from emorec_rt.windows.pace import Pace
 
 FILE_ITEMS: Final = 64
-CROPPED_ITEMS: Final = 12
-"""Of a live source: half a second at 25 frames a second, by which a machine that is too slow is late."""
+CROPPED_ITEMS: Final = 192
+"""Of a live source: some seconds, so that faces are found while the encoders are busy, and no row is lost."""
 
 RAW_ITEMS: Final = 256
 RAW_BYTES: Final = 256 * 2**20
@@ -69,7 +69,7 @@ class CropStream:
     Args:
         source: An opened source; a live one is closed at the end, which ends a read that waits.
         cropper: A cropper for this source alone.
-        pace: Told how old the items of a live source are when their turn comes.
+        pace: Told how late each item is when its turn comes.
     """
 
     def __init__(self, source: Source, cropper: FaceCropper | BatchCropper, pace: Pace | None = None) -> None:
@@ -105,15 +105,22 @@ class CropStream:
                 continue
             if item is not None:
                 self._presence.add(item)
-            yield item
+            if self._pace is None:
+                yield item
+            else:
+                self._pace.begin()
+                yield item
+                self._pace.rest()
 
     def _too_old(self, item: CroppedFrame | Samples) -> bool:
-        """Tell the pace an item's age, and count the item if it is to be dropped."""
-        if self._raw is None or self._pace is None:
+        """Tell the pace how late an item is, and count the item if it is to be dropped."""
+        if self._pace is None:
             return False
-        age_seconds = self._arrivals.age_seconds(item.pts_seconds)
-        self._pace.note(age_seconds)
-        if age_seconds <= LONGEST_AGE_SECONDS or self._raw.ended:
+        live, time_seconds = self._raw is not None, item.pts_seconds
+        age_seconds = (self._arrivals.age_seconds if live else self._pace.lateness_seconds)(time_seconds)
+        if isinstance(item, CroppedFrame) or not self._source.has_video:
+            self._pace.note(time_seconds, age_seconds, newest=not self._crops.waiting)
+        if self._raw is None or age_seconds <= LONGEST_AGE_SECONDS or self._raw.ended:
             return False
         self._stale[isinstance(item, Samples)] += 1
         return True
@@ -122,7 +129,7 @@ class CropStream:
     def warnings(self) -> tuple[str, ...]:
         """Warnings: what the input lacked, and how far a live source was too fast."""
         if self._raw is None:
-            return self._presence.warnings
+            return (*self._presence.warnings, *self._slowed())
         frames, blocks = self._raw.dropped + self._stale[False], self._raw.overflowed + self._stale[True]
         counts = ((frames, "frame"), (blocks, "block of sound"))
         dropped = (
@@ -137,7 +144,7 @@ class CropStream:
             return ()
         return (
             f"this machine is slower than the source: at times up to {self._pace.longest:.1f} times less was "
-            "encoded than planned, and rows between were filled in",
+            "encoded than planned; rows between are interpolated, and say so",
         )
 
 

@@ -14,7 +14,6 @@ from emorec_rt.engines import AUTO, BACKENDS
 from emorec_rt.errors import UsageError
 from emorec_rt.faces import FaceMode, Faces
 from emorec_rt.media.sources import SourceOptions
-from emorec_rt.windows.frames import Thinning
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Options:
     faces: Faces = "main"
     speakers: Path | None = None
     vision_fps: float | None = None
-    skip_similar: float | None = None
+    keep_up: float | None = None
     measure: bool = True
     source: SourceOptions = field(default_factory=SourceOptions)
 
@@ -55,9 +54,8 @@ class Options:
             raise _wrong("measure", self.measure, "True or False")
         _whole("threads", self.threads)
         _whole("batch_size", self.batch_size)
-        _number("vision_fps", self.vision_fps)
-        _number("skip_similar", self.skip_similar)
-        _ = self.thinning  # it checks its numbers
+        _above_zero("vision_fps", self.vision_fps)
+        _above_zero("keep_up", self.keep_up)
         for name in ("face_model", "speakers"):
             value = getattr(self, name)
             if value is not None:
@@ -73,11 +71,6 @@ class Options:
     def most_faces(self) -> int | None:
         """Faces to follow at once; ``None`` follows all."""
         return self.faces if isinstance(self.faces, int) else None
-
-    @property
-    def thinning(self) -> Thinning:
-        """Frames that are not encoded."""
-        return Thinning(self.vision_fps, self.skip_similar)
 
 
 def refuse_unknown(keywords: Mapping[str, Any]) -> None:
@@ -111,9 +104,13 @@ def _whole(name: str, value: object) -> None:
         raise UsageError(f"{name} is {value}; it must be 1 or more")
 
 
-def _number(name: str, value: object) -> None:
-    if value is not None and (not isinstance(value, (int, float)) or isinstance(value, bool)):
+def _above_zero(name: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise _wrong(name, value, "a number")
+    if not value > 0.0:
+        raise UsageError(f"{name} is {value}; it must be above 0")
 
 
 def _wrong(name: str, value: object, wanted: str) -> UsageError:

@@ -13,7 +13,6 @@ from emorec_rt.media.types import Samples
 from emorec_rt.recognizer.batchers import Batchers
 from emorec_rt.windows.builder import WindowBuilder
 from emorec_rt.windows.decode import FrameRow, RowBuilder, Stitcher
-from emorec_rt.windows.frames import Thinning
 from emorec_rt.windows.pace import Pace
 from emorec_rt.windows.prediction import Prediction
 from emorec_rt.windows.schedule import Schedule
@@ -31,8 +30,8 @@ class PersonStream:
         batchers: The engines.
         sound: The input's sound.
         has_video: Whether frames are to be expected.
-        thinning: Which frames not to encode.
-        pace: How often to encode and fuse a live source; ``None`` keeps the schedule.
+        vision_fps: Frames encoded in a second, at most; ``None`` sets no limit.
+        pace: How often to encode; ``None`` keeps the schedule.
         speakers: Who speaks when, where several people may be in the picture.
 
     Attributes:
@@ -48,7 +47,7 @@ class PersonStream:
         sound: SoundStream,
         *,
         has_video: bool,
-        thinning: Thinning,
+        vision_fps: float | None,
         pace: Pace | None = None,
         speakers: Speakers | None = None,
     ) -> None:
@@ -62,13 +61,18 @@ class PersonStream:
             batchers.vision,
             sound,
             has_video=has_video,
-            thinning=thinning,
+            vision_fps=vision_fps,
             pace=pace,
             speakers=speakers,
         )
         self._fusing: deque[tuple[Window, Pending]] = deque()
         self._stitcher = Stitcher(spec.window.steps)
-        self._rows = RowBuilder(manifest.labels, manifest.decoding, causal=schedule.causal_smoothing)
+        self._rows = RowBuilder(
+            manifest.labels,
+            manifest.decoding,
+            causal=schedule.causal_smoothing,
+            thinned=pace is not None or vision_fps is not None,
+        )
         self._finished = False
 
     @property

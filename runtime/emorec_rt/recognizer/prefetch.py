@@ -90,6 +90,11 @@ class Prefetch(Generic[T]):
         self._thread.join(JOIN_SECONDS)
 
     @property
+    def waiting(self) -> int:
+        """Items that are made and not taken yet."""
+        return len(self._waiting)
+
+    @property
     def ended(self) -> bool:
         """Say whether the producer has made its last item."""
         return self._ended

@@ -6,6 +6,7 @@ cropping run in a thread of their own, ahead of the encoders; batches fill acros
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -20,7 +21,8 @@ from emorec_rt.bundle import Bundle
 from emorec_rt.bundle.manifest import GraphName
 from emorec_rt.engines.base import Engine, Tensors
 from emorec_rt.errors import MediaError, UsageError
-from emorec_rt.media.sources import SourceOptions, open_source, output_stem
+from emorec_rt.media.sources import SourceOptions, masked, open_source, output_stem
+from emorec_rt.recognizer.advice import advice
 from emorec_rt.recognizer.batchers import Batchers
 from emorec_rt.recognizer.clip import Clip
 from emorec_rt.recognizer.crop_stream import CropStream
@@ -37,6 +39,8 @@ from emorec_rt.windows.speakers import Speakers, read_rttm
 
 if TYPE_CHECKING:
     from emorec_rt.engines.base import Progress
+
+_logger = logging.getLogger(__name__)
 
 DECODE_SECONDS_PER_PIXEL = 2e-9
 """H.264, one thread, measured."""
@@ -212,7 +216,7 @@ class Recognizer:
             ):
                 run.receiving = True
                 yield Started(source, media.duration_seconds, media.live)
-                pace = Pace() if media.live else None
+                pace = self._pace(live=media.live)
                 speakers = self._speakers(source)
                 clip = self._clip(
                     media.has_video,
@@ -233,8 +237,10 @@ class Recognizer:
                         if item is not None:
                             current.clip.push(item)
                             run.batchers.poll()
-                        if pace is not None and (item is None or pace.flush_due()):
-                            yield from run.flush()
+                        if pace is not None:
+                            self._tell_if_stuck(source, pace)
+                            if media.live and (item is None or pace.flush_due()):
+                                yield from run.flush_pictures()
                         yield from run.settled()
                 if not current.closed:
                     cropper.finish(source)
@@ -244,6 +250,17 @@ class Recognizer:
             run.drop(source)
             yield Failed(source, error)
         yield from run.settled()
+
+    def _pace(self, *, live: bool) -> Pace | None:
+        """The pace of an input; a file without ``keep_up`` has all the time that it needs."""
+        if live:
+            return Pace()
+        return None if self.options.keep_up is None else Pace(self.options.keep_up)
+
+    def _tell_if_stuck(self, source: Path, pace: Pace) -> None:
+        if pace.gives_up():
+            line = advice(self.bundle, self.options, self.backend, pace)
+            _logger.warning("%s: %s", masked(source), line)
 
     def _speakers(self, source: Path | None) -> Speakers | None:
         """Turns of the speakers, where everyone is followed; by the mouths alone for a session of own frames.
@@ -279,7 +296,7 @@ class Recognizer:
             batchers,
             has_video=has_video,
             has_sound=has_sound,
-            thinning=self.options.thinning,
+            vision_fps=self.options.vision_fps,
             pace=pace,
             speakers=speakers,
         )

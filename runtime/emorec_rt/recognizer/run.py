@@ -64,6 +64,20 @@ class Run:
     def flush(self) -> Iterator[Event]:
         """Run what waits for the engines, however little, and yield what that settles."""
         self.batchers.flush_encoders()
+        yield from self._fused()
+
+    def flush_pictures(self) -> Iterator[Event]:
+        """Run what waits of a live source, and yield what that settles.
+
+        Rows that are due don't wait for newer pictures, and pictures not for sound that is being encoded.
+        """
+        yield from self._fused()
+        self.batchers.vision.flush()
+        self.batchers.audio.poll()
+        yield from self._fused()
+
+    def _fused(self) -> Iterator[Event]:
+        """Fuse the windows that are complete, and yield their rows."""
         yield from self.settled()
         self.batchers.fusion.flush()
         yield from self.settled()

@@ -12,7 +12,7 @@ from emorec_rt.bundle.manifest import Preprocessing
 from emorec_rt.engines.batching import Batcher
 from emorec_rt.faces.cropped import CroppedFrame
 from emorec_rt.media.types import Samples
-from emorec_rt.windows.frames import EXACT, FrameEncoder, Slot, Thinning
+from emorec_rt.windows.frames import FrameEncoder, Slot
 from emorec_rt.windows.grid import DEFAULT_RATE_HZ, FrameGrid, SoundGrid, Step
 from emorec_rt.windows.pace import Pace
 from emorec_rt.windows.running import RunningNorm
@@ -38,8 +38,8 @@ class WindowBuilder:
         vision: Batcher of the vision encoder.
         sound: The input's sound.
         has_video: Whether frames are to be expected; without, the grid follows the sound.
-        thinning: Which frames to leave out.
-        pace: How often frames are encoded and windows cut; ``None`` keeps the schedule.
+        vision_fps: Frames encoded in a second, at most.
+        pace: How often frames are encoded; ``None`` leaves none out.
         speakers: Who speaks when, where several people may be in the picture.
 
     Attributes:
@@ -54,7 +54,7 @@ class WindowBuilder:
         sound: SoundStream,
         *,
         has_video: bool,
-        thinning: Thinning = EXACT,
+        vision_fps: float | None = None,
         pace: Pace | None = None,
         speakers: Speakers | None = None,
     ) -> None:
@@ -62,11 +62,10 @@ class WindowBuilder:
         self._speakers = speakers
         self._spec = preprocessing
         self._schedule = schedule
-        self._pace = pace
         self._encoder = FrameEncoder(
             vision,
-            thinning,
-            interpolate=not schedule.causal_smoothing,
+            vision_fps,
+            waits=not schedule.causal_smoothing,
             pace=pace,
             step_seconds=self._default_period,
         )
@@ -136,7 +135,7 @@ class WindowBuilder:
             end = self._next_end
             if not self._complete(max(end - T, 0), end):
                 return
-            self._next_end += self._hop
+            self._next_end += self._schedule.hop
             yield self._window(max(end - T, 0), end, settles=max(end - self._schedule.lookahead, 0))
         if self._finished and not self._done:
             yield from self._last(max(total - T, self._first), total)
@@ -170,7 +169,8 @@ class WindowBuilder:
         heard, heard_mask = self._voice.gather(_token_times(times, per_step)[: count * per_step])
         tokens[: len(heard)], audio_mask[: len(heard)] = heard, heard_mask
         self._forget()
-        return Window(start, count, settles, times, embeddings, mask, tokens, audio_mask)
+        left_out = np.array([slot.interpolated for slot in slots])
+        return Window(start, count, settles, times, embeddings, mask, tokens, audio_mask, left_out)
 
     def _owned(self, times_seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Say whether the sound is this person's, bool ``[S]``."""
@@ -194,13 +194,6 @@ class WindowBuilder:
             self._seen = start + len(slots)
             embeddings[mask > 0] = self._face.apply(embeddings[mask > 0])
         return embeddings, mask
-
-    @property
-    def _hop(self) -> int:
-        if self._pace is None:
-            return self._schedule.hop
-        longest = max(self._spec.window.steps - self._schedule.lookahead, self._schedule.hop)
-        return min(round(self._schedule.hop * self._pace.stretch), longest)
 
     @property
     def _default_period(self) -> float:

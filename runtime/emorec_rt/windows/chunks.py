@@ -82,6 +82,12 @@ class AudioChunker:
             return -np.inf
         return self.origin_seconds + self._end / SAMPLE_RATE_HZ
 
+    @property
+    def complete_cores(self) -> int:
+        """Cores that one chunk could have now."""
+        spare = len(self._pcm) - self._length
+        return max(spare // (self.core * TOKEN_HOP_SAMPLES) + 1, 0)
+
     def push(self, block: Samples) -> list[Chunk]:
         """Add a block of sound; return the chunks that it completes."""
         if self.origin_seconds is None:

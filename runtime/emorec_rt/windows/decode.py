@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,14 @@ from emorec_rt.faces import Box
 from emorec_rt.windows.prediction import Prediction
 from emorec_rt.windows.window import Window
 
-SettledStep = tuple[float, NDArray[np.float32], bool]
-"""Presentation time, logits ``[C]``, whether there was sound."""
+
+class SettledStep(NamedTuple):
+    """One step of ``Settled``."""
+
+    time_seconds: float
+    logits: NDArray[np.float32]
+    sound: bool
+    interpolated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +33,19 @@ class Settled:
         times_seconds: float64 ``[N]``.
         logits: float32 ``[N, C]``.
         sound: bool ``[N]``, whether there was sound.
+        interpolated: bool ``[N]``, whether the step's own frame was left out; ``None`` where none was.
     """
 
     times_seconds: NDArray[np.float64]
     logits: NDArray[np.float32]
     sound: NDArray[np.bool_]
+    interpolated: NDArray[np.bool_] | None = None
 
     def steps(self) -> list[SettledStep]:
         """The same, a step at a time."""
-        return list(zip(self.times_seconds.tolist(), self.logits, self.sound.tolist(), strict=True))
+        left_out = np.zeros(len(self.sound), np.bool_) if self.interpolated is None else self.interpolated
+        columns = (self.times_seconds.tolist(), self.logits, self.sound.tolist(), left_out.tolist())
+        return list(map(SettledStep, *columns))
 
 
 class Stitcher:
@@ -79,7 +90,8 @@ class Stitcher:
         self._first = window.settles
         per_step = window.audio_mask.reshape(len(window.times_seconds), -1)
         sound = np.asarray(per_step.max(axis=1)[within] > 0)
-        return Settled(window.times_seconds[within], done[:, :-1] / done[:, -1:], sound)
+        left_out = None if window.interpolated is None else window.interpolated[within]
+        return Settled(window.times_seconds[within], done[:, :-1] / done[:, -1:], sound, left_out)
 
 
 class Smoother:
@@ -102,7 +114,7 @@ class Smoother:
         if self._half == 0.0:
             return steps
         self._steps.extend(steps)
-        return self._give(until=self._steps[-1][0] - self._ahead if self._steps else -np.inf)
+        return self._give(until=self._steps[-1].time_seconds - self._ahead if self._steps else -np.inf)
 
     def finish(self) -> list[SettledStep]:
         """No more steps will come: return the rest."""
@@ -110,17 +122,17 @@ class Smoother:
 
     def _give(self, until: float) -> list[SettledStep]:
         given = []
-        while self._next < len(self._steps) and self._steps[self._next][0] <= until:
-            time, _, sound = self._steps[self._next]
-            given.append((time, self._mean_around(time), sound))
+        while self._next < len(self._steps) and self._steps[self._next].time_seconds <= until:
+            step = self._steps[self._next]
+            given.append(step._replace(logits=self._mean_around(step.time_seconds)))
             self._next += 1
         return given
 
     def _mean_around(self, time: float) -> NDArray[np.float32]:
-        while self._steps[0][0] < time - self._half:
+        while self._steps[0].time_seconds < time - self._half:
             self._steps.popleft()
             self._next -= 1
-        near = [logits for at, logits, _ in self._steps if at <= time + self._ahead]
+        near = [step.logits for step in self._steps if step.time_seconds <= time + self._ahead]
         return np.asarray(np.mean(near, axis=0), np.float32)
 
 
@@ -141,10 +153,14 @@ class RowBuilder:
         labels: Class names in the order of the logits.
         decoding: Smoothing and prior correction.
         causal: Whether to smooth over the past alone.
+        thinned: Whether frames may be left out, and rows say which were.
     """
 
-    def __init__(self, labels: tuple[str, ...], decoding: Decoding, *, causal: bool = False) -> None:
+    def __init__(
+        self, labels: tuple[str, ...], decoding: Decoding, *, causal: bool = False, thinned: bool = False
+    ) -> None:
         self._labels = labels
+        self._thinned = thinned
         self._bias = np.asarray(decoding.logit_bias or np.zeros(len(labels)), np.float32)
         self._smoother = Smoother(decoding.smoothing_seconds, causal=causal)
         self._frames: deque[FrameRow] = deque()
@@ -167,37 +183,39 @@ class RowBuilder:
 
     def _rows(self, steps: list[SettledStep], *, last: bool) -> list[Prediction]:
         if not self._has_frames:
-            return [self._step_row(time, logits, sound) for time, logits, sound in steps]
+            return [self._step_row(step) for step in steps]
         self._steps.extend(steps)
         rows = []
-        while self._frames and self._steps and (last or self._frames[0].time_seconds <= self._steps[-1][0]):
+        until = np.inf if last else -np.inf if not self._steps else self._steps[-1].time_seconds
+        while self._frames and self._steps and self._frames[0].time_seconds <= until:
             rows.append(self._frame_row(self._frames.popleft()))
         return rows
 
-    def _step_row(self, time: float, logits: NDArray[np.float32], sound: bool) -> Prediction:
+    def _step_row(self, step: SettledStep) -> Prediction:
         self._count += 1
-        label, probabilities = self._decide(logits)
-        return Prediction(
-            self._count - 1, time, label, probabilities, face=False, sound=sound, labels=self._labels
-        )
+        return self._row(FrameRow(self._count - 1, step.time_seconds, face=False, box=None), step)
 
     def _frame_row(self, frame: FrameRow) -> Prediction:
-        while len(self._steps) > 1 and self._steps[1][0] <= frame.time_seconds:
+        while len(self._steps) > 1 and self._steps[1].time_seconds <= frame.time_seconds:
             self._steps.popleft()
         before, after = self._steps[0], self._steps[min(1, len(self._steps) - 1)]
-        span = after[0] - before[0]
-        share = min(max((frame.time_seconds - before[0]) / span, 0.0), 1.0) if span > 0 else 0.0
-        label, probabilities = self._decide((1 - share) * before[1] + share * after[1])
-        sound = before[2] if share < 0.5 else after[2]
+        span = after.time_seconds - before.time_seconds
+        share = min(max((frame.time_seconds - before.time_seconds) / span, 0.0), 1.0) if span > 0 else 0.0
+        nearest = before if share < 0.5 else after
+        return self._row(frame, nearest._replace(logits=(1 - share) * before.logits + share * after.logits))
+
+    def _row(self, frame: FrameRow, step: SettledStep) -> Prediction:
+        label, probabilities = self._decide(step.logits)
         return Prediction(
             frame.index,
             frame.time_seconds,
             label,
             probabilities,
             frame.face,
-            sound,
+            step.sound,
             frame.box,
             self._labels,
+            interpolated=step.interpolated if self._thinned else None,
         )
 
     def _decide(self, logits: NDArray[np.float32]) -> tuple[str, NDArray[np.float32]]:

@@ -1,7 +1,7 @@
 """Choice of the frames to encode, and embeddings of the steps between them.
 
 Exact mode encodes each frame that stands for a step. The fast modes encode fewer: at most so many a second,
-or none whose crop has hardly changed since the last one that was. Rows stay one for each frame.
+or as many as there is time for. Rows stay one for each frame.
 """
 
 from __future__ import annotations
@@ -9,46 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from emorec_rt.engines.batching import Batcher, Pending
-from emorec_rt.errors import UsageError
+from emorec_rt.windows.change import Change
 from emorec_rt.windows.grid import DEFAULT_RATE_HZ
 from emorec_rt.windows.pace import Pace
 
-SIMILAR_CELLS: Final = 14
-"""Crops are compared as this many grey cells on each side: noise averages out, a mouth that opens doesn't."""
-
-
-@dataclass(frozen=True, slots=True)
-class Thinning:
-    """Frames to leave out; exact mode leaves out none.
-
-    Attributes:
-        vision_fps: Frames encoded in a second, at most; the steps between two of them get an embedding
-            between theirs, by time. ``None`` encodes each.
-        skip_similar: A crop of which no cell differs by more than so many grey levels from the crop that was
-            encoded last reuses that embedding. ``None`` reuses none.
-    """
-
-    vision_fps: float | None = None
-    skip_similar: float | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing.
-
-        Raises:
-            UsageError: No rate, or a difference below 0.
-        """
-        if self.vision_fps is not None and not self.vision_fps > 0.0:
-            raise UsageError(f"vision_fps is {self.vision_fps}; it must be above 0")
-        if self.skip_similar is not None and not self.skip_similar >= 0.0:
-            raise UsageError(f"skip_similar is {self.skip_similar}; it must be 0 or more")
-
-
-EXACT: Final = Thinning()
+LONGEST_GAP_SECONDS: Final = 1.0
+"""However late, a frame is encoded after so long a time without."""
 
 
 @dataclass(slots=True)
@@ -57,7 +27,8 @@ class Slot:
 
     Attributes:
         time_seconds: Presentation time of the step.
-        decided: Whether ``before`` and ``after`` are final.
+        decided: Whether there will be an embedding, or none for good.
+        interpolated: Whether its own frame was left out.
         before: Encoded frame at or before the step; ``None`` without a face.
         after: Encoded frame after it; ``None`` where ``before`` stands alone.
         share: Weight of ``after``.
@@ -65,6 +36,7 @@ class Slot:
 
     time_seconds: float
     decided: bool = True
+    interpolated: bool = False
     before: Pending | None = None
     after: Pending | None = None
     share: float = 0.0
@@ -94,41 +66,40 @@ class FrameEncoder:
 
     Args:
         vision: Batcher of the vision encoder.
-        thinning: Which frames to skip.
-        interpolate: Whether steps between two encoded frames wait for the later one; live sources don't, and
-            hold the earlier one's embedding.
-        pace: How often frames are encoded; ``None`` keeps to ``thinning``.
+        vision_fps: Frames encoded in a second, at most; ``None`` sets no limit.
+        waits: Whether steps between two encoded frames wait for the later one; those of live sources hold the
+            earlier one's embedding until it comes.
+        pace: How often frames are encoded; ``None`` leaves none out.
         step_seconds: Time between two steps.
     """
 
     def __init__(
         self,
         vision: Batcher,
-        thinning: Thinning,
+        vision_fps: float | None = None,
         *,
-        interpolate: bool,
+        waits: bool,
         pace: Pace | None = None,
         step_seconds: float = 1.0 / DEFAULT_RATE_HZ,
     ) -> None:
         self._vision = vision
         self._pace = pace
         self._step_seconds = step_seconds
-        self._thinned_seconds = 0.0 if thinning.vision_fps is None else 1.0 / thinning.vision_fps
-        self._similar = thinning.skip_similar
-        self._interpolate = interpolate
+        self._limited_seconds = 0.0 if vision_fps is None else 1.0 / vision_fps
+        self._waits = waits
+        self._change = Change()
         self._key: Pending | None = None  # newest encoded frame
         self._key_frame: int | None = None
         self._key_seconds = 0.0
         self._due_seconds = -np.inf  # when the next frame is encoded
-        self._between: list[Slot] = []  # undecided steps since the newest encoded frame
-        self._last: tuple[Pending, NDArray[np.float32]] | None = None  # encoded last, and its cells
+        self._between: list[Slot] = []  # steps since the newest encoded frame
 
     @property
     def _period(self) -> float:
         """Seconds from one encoded frame to the next; 0 encodes each."""
         if self._pace is None or self._pace.stretch == 1.0:
-            return self._thinned_seconds
-        return max(self._thinned_seconds, self._step_seconds) * self._pace.stretch
+            return self._limited_seconds
+        return max(self._limited_seconds, self._step_seconds) * self._pace.stretch
 
     def add(self, slot: Slot, frame: int | None, pixels: NDArray[np.uint8] | None) -> None:
         """Add a step: the number of its frame and that frame's crop, uint8 ``[H, W, 3]``.
@@ -137,23 +108,14 @@ class FrameEncoder:
         """
         if pixels is None:
             self.finish()
-            return
-        if self._key is not None and frame == self._key_frame:
+        elif self._key is None:
+            self._encode(slot, frame, pixels)
+        elif frame == self._key_frame:
             slot.hold(self._key)  # one frame may stand for several steps
-            return
-        if self._key is not None and slot.time_seconds < self._due_seconds - 1e-6:
+        elif self._wanted(slot.time_seconds, pixels):
+            self._encode(slot, frame, pixels)
+        else:
             self._leave_out(slot, self._key)
-            return
-        shot = self._shot(pixels)
-        for skipped in self._between:
-            share = (skipped.time_seconds - self._key_seconds) / (slot.time_seconds - self._key_seconds)
-            skipped.before, skipped.after, skipped.share, skipped.decided = self._key, shot, share, True
-        self._between.clear()
-        # On a grid of its own, so that 10 of 25 frames a second are 10, not 25 / 3.
-        late = self._key is None or slot.time_seconds > self._due_seconds + self._period
-        self._due_seconds = (slot.time_seconds if late else self._due_seconds) + self._period
-        self._key, self._key_seconds, self._key_frame = shot, slot.time_seconds, frame
-        slot.hold(shot)
 
     def finish(self) -> None:
         """End a stretch with a face: the steps after the last encoded frame hold its embedding."""
@@ -163,26 +125,29 @@ class FrameEncoder:
         self._between.clear()
         self._key = None
 
-    def _leave_out(self, slot: Slot, key: Pending) -> None:
-        if self._interpolate:
-            slot.decided = False
-            self._between.append(slot)
-        else:
-            slot.hold(key)
+    def _wanted(self, time_seconds: float, pixels: NDArray[np.uint8]) -> bool:
+        """Whether to encode a frame: it is due, or the face has changed and the next one can wait for it."""
+        if self._pace is not None and self._pace.behind:
+            return time_seconds - self._key_seconds > LONGEST_GAP_SECONDS
+        period = self._period  # it may have become shorter since the last one was encoded
+        early_seconds = min(self._due_seconds, self._key_seconds + 2 * period) - time_seconds
+        sudden = self._pace is not None and self._pace.stretch > 1.0 and self._change.sudden(pixels)
+        return early_seconds <= 1e-6 or (sudden and early_seconds <= period)
 
-    def _shot(self, pixels: NDArray[np.uint8]) -> Pending:
-        if self._similar is None:
-            return self._vision.submit({"frames": pixels})
-        cells = _cells(pixels)
-        if self._last is not None and np.abs(cells - self._last[1]).max() <= self._similar:
-            return self._last[0]
+    def _encode(self, slot: Slot, frame: int | None, pixels: NDArray[np.uint8]) -> None:
         shot = self._vision.submit({"frames": pixels})
-        self._last = shot, cells
-        return shot
+        for skipped in self._between:
+            skipped.after, skipped.decided = shot, True
+            skipped.share = (skipped.time_seconds - self._key_seconds) / (
+                slot.time_seconds - self._key_seconds
+            )
+        self._between.clear()
+        # On a grid of its own, so that 10 of 25 frames a second are 10, not 25 / 3.
+        late = self._key is None or slot.time_seconds > self._due_seconds + self._period
+        self._due_seconds = (slot.time_seconds if late else self._due_seconds) + self._period
+        self._key, self._key_seconds, self._key_frame = shot, slot.time_seconds, frame
+        slot.hold(shot)
 
-
-def _cells(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    grey = cv2.cvtColor(np.asarray(pixels), cv2.COLOR_RGB2GRAY)
-    return np.asarray(
-        cv2.resize(grey.astype(np.float32), (SIMILAR_CELLS, SIMILAR_CELLS), interpolation=cv2.INTER_AREA)
-    )
+    def _leave_out(self, slot: Slot, key: Pending) -> None:
+        slot.before, slot.decided, slot.interpolated = key, not self._waits, True
+        self._between.append(slot)

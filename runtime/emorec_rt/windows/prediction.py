@@ -25,6 +25,8 @@ class Prediction:
         box: The face in pixels of the upright frame, if one was seen.
         labels: Class names, in the order of the probabilities.
         person: Identity, from 1, where everyone is followed and the frame shows the person.
+        interpolated: Whether the frame was left out, and stands between encoded ones; ``None`` where each
+            frame is encoded.
     """
 
     index: int
@@ -36,6 +38,7 @@ class Prediction:
     box: Box | None = None
     labels: tuple[str, ...] = ()
     person: int | None = None
+    interpolated: bool | None = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Prediction):
@@ -70,7 +73,13 @@ class Prediction:
             "face": self.face,
             "sound": self.sound,
             "box": None if box is None else [box.left, box.top, box.width, box.height],
+            **self.flags,
         }
+
+    @property
+    def flags(self) -> dict[str, bool]:
+        """Flags that rows have where frames may be left out; none in exact mode."""
+        return {} if self.interpolated is None else {"interpolated": self.interpolated}
 
 
 _VALUES: Final = tuple(field.name for field in fields(Prediction) if field.name != "probabilities")

@@ -61,7 +61,7 @@ class SoundStream:
     def push(self, block: Samples) -> None:
         """Add a block of sound, in presentation order."""
         if self._pace is not None:
-            self._tokens.chunker.cores = min(round(self._pace.stretch), self._most_cores)
+            self._tokens.chunker.cores = self._next_cores(self._pace)
         self._encode(self._tokens.chunker.push(block))
 
     def finish(self) -> None:
@@ -94,6 +94,15 @@ class SoundStream:
         """Drop tokens that no later window can ask for; ``-inf`` keeps all."""
         if before_seconds > -math.inf:
             self._tokens.forget(before_seconds)
+
+    def _next_cores(self, pace: Pace) -> int:
+        """Cores of the next chunk: while one is being encoded, the next one grows."""
+        pace.sound_missed |= self._tokens.missed
+        self._tokens.missed = False
+        if self._encoding and self._encoding[-1][1].outputs is None:
+            return self._most_cores
+        wanted = max(round(pace.sound_stretch), self._tokens.chunker.complete_cores)
+        return min(wanted, self._most_cores)
 
     def _encode(self, chunks: Sequence[Chunk]) -> None:
         for chunk in chunks:

@@ -13,6 +13,9 @@ from emorec_rt.windows.chunks import AudioChunker, Chunk
 from emorec_rt.windows.gate import SILENCE_DBFS, token_levels
 from emorec_rt.windows.schedule import Schedule
 
+LONGER_WAIT_SECONDS = 0.3
+"""Rows wait no longer than this beyond the schedule's patience for the long chunks of a slow machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
@@ -30,16 +33,22 @@ class Tokens:
 
 
 class TokenTimeline:
-    """The tokens of one input: what has been encoded, what is under way, what will never come."""
+    """The tokens of one input: what has been encoded, what is under way, what will never come.
+
+    Attributes:
+        missed: Whether sound was given up while it was being encoded.
+    """
 
     def __init__(self, audio: Audio, schedule: Schedule) -> None:
         self._left_tokens = schedule.left_tokens
         self._chunker = AudioChunker(audio, schedule.left_tokens, schedule.right_tokens)
         self._patience_seconds = schedule.patience_seconds
+        self._live = schedule.causal_smoothing
         self._width = audio.embedding_dim
         self._stored: dict[int, Tokens] = {}
         self._pending: set[int] = set()
         self._finished = False
+        self.missed = False
 
     @property
     def chunker(self) -> AudioChunker:
@@ -70,14 +79,17 @@ class TokenTimeline:
             until_seconds: End of the stretch that is asked for.
             newest_seconds: How far the picture has come; sound that lags it for too long is given up.
         """
-        waits = (self._chunker.cores - 1) * self._chunker.core / TOKEN_RATE_HZ
-        given_up = self._finished or newest_seconds - until_seconds > self._patience_seconds + waits
+        longer_chunks = (self._chunker.cores - 1) * self._chunker.core / TOKEN_RATE_HZ
+        patience = self._patience_seconds + min(longer_chunks, LONGER_WAIT_SECONDS)
+        overdue = newest_seconds - until_seconds > patience
         if self._chunker.origin_seconds is None:
-            return given_up
+            return self._finished or overdue
         last = self._chunk_of(self._token_at(until_seconds))
         if self._pending and min(self._pending) <= last:
-            return False
-        return given_up or last < self._chunker.next_index
+            given_up = self._live and overdue  # a file has the time, and rows that are always the same
+            self.missed |= given_up
+            return given_up
+        return self._finished or overdue or last < self._chunker.next_index
 
     def indices(self, times_seconds: NDArray[np.float64]) -> NDArray[np.int64]:
         """Tokens that begin nearest to the given times, int64 ``[S]``; none before the first sample."""

@@ -23,6 +23,7 @@ class Window:
         frame_mask: float32 ``[T]``, 1 where a face was seen.
         audio_tokens: float32 ``[S, Da]``, zeros where masked.
         audio_mask: float32 ``[S]``, 1 where there is sound.
+        interpolated: bool ``[steps]``, whether a step's own frame was left out; ``None`` where none was.
     """
 
     first_step: int
@@ -33,6 +34,7 @@ class Window:
     frame_mask: NDArray[np.float32]
     audio_tokens: NDArray[np.float32]
     audio_mask: NDArray[np.float32]
+    interpolated: NDArray[np.bool_] | None = None
 
     def feeds(self) -> Item:
         """The arrays that the fusion graph takes, by input name."""

@@ -22,7 +22,8 @@ def table(rows: Iterable[Prediction]) -> dict[str, NDArray[Any]]:
         By name, each of length ``N``: ``frame`` int64, ``time_seconds`` float64, ``label`` text (empty where
         neither a face was seen nor sound was heard), one float32 column a class, ``face`` and ``sound`` bool,
         ``box_left``, ``box_top``, ``box_width``, ``box_height`` float32 in pixels (NaN without a face). With
-        persons told apart, ``person`` int64 comes after ``time_seconds``.
+        persons told apart, ``person`` int64 comes after ``time_seconds``; where frames may be left out,
+        ``interpolated`` bool comes last.
     """
     given = list(rows)
     return columns_of(given, given[0].labels if given else ())
@@ -48,6 +49,8 @@ def columns_of(given: Sequence[Prediction], labels: tuple[str, ...]) -> dict[str
     columns["face"] = np.array([row.face for row in given], np.bool_)
     columns["sound"] = np.array([row.sound for row in given], np.bool_)
     columns.update({name: boxes[:, index] for index, name in enumerate(BOX_COLUMNS)})
+    if any(row.flags for row in given):
+        columns["interpolated"] = np.array([bool(row.interpolated) for row in given], np.bool_)
     return columns
 
 

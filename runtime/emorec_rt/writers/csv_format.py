@@ -13,7 +13,8 @@ BOX_COLUMNS = ("box_left", "box_top", "box_width", "box_height")
 class CsvFormat:
     """Frame, time, label, one probability a class, flags, face box (empty where there is no face).
 
-    The label is empty where neither a face was seen nor sound was heard.
+    The label is empty where neither a face was seen nor sound was heard. Where frames may be left out, the
+    first row says so, and a column ``interpolated`` comes last.
 
     Args:
         labels: Class names.
@@ -24,15 +25,29 @@ class CsvFormat:
     def __init__(self, labels: tuple[str, ...], video: str, *, people: bool = False) -> None:  # noqa: ARG002
         self._labels = labels
         self._people = people
+        self._begun = False
 
     def header(self) -> str:
-        """Column names."""
-        person = ["person"] if self._people else []
-        flags = ["face", "sound", *BOX_COLUMNS]
-        return csv_line(["frame", "time_seconds", *person, "label", *self._labels, *flags])
+        """Nothing yet: the first row says which columns there are."""
+        return ""
 
     def row(self, prediction: Prediction) -> str:
-        """One frame."""
+        """One frame, after the column names where it is the first."""
+        return self._names(list(prediction.flags)) + self._cells(prediction)
+
+    def end(self) -> str:
+        """The column names, where there was no row."""
+        return self._names([])
+
+    def _names(self, flags: list[str]) -> str:
+        if self._begun:
+            return ""
+        self._begun = True
+        person = ["person"] if self._people else []
+        last = ["face", "sound", *BOX_COLUMNS, *flags]
+        return csv_line(["frame", "time_seconds", *person, "label", *self._labels, *last])
+
+    def _cells(self, prediction: Prediction) -> str:
         box = prediction.box
         sides = [""] * 4 if box is None else [f"{v:.1f}" for v in (box.left, box.top, box.width, box.height)]
         return csv_line(
@@ -45,12 +60,9 @@ class CsvFormat:
                 str(int(prediction.face)),
                 str(int(prediction.sound)),
                 *sides,
+                *(str(int(flag)) for flag in prediction.flags.values()),
             ]
         )
-
-    def end(self) -> str:
-        """Nothing follows the last row."""
-        return ""
 
 
 def csv_line(cells: list[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,9 +23,9 @@ class Every:
     """Reduce the frames of each interval ``[k * seconds, (k + 1) * seconds)`` to one row.
 
     Intervals count on the container's clock. Scores are means over the frames that show or sound like
-    someone; the label is the most probable class of the mean. ``face`` and ``sound`` say what at least half
-    of the frames have, the box is the mean box, ``index`` and ``person`` are those of the first frame. An
-    interval without any frame has no row.
+    someone; the label is the most probable class of the mean. ``face``, ``sound`` and ``interpolated`` say
+    what at least half of the frames have, the box is the mean box, ``index`` and ``person`` are those of the
+    first frame. An interval without any frame has no row.
 
     Args:
         seconds: Length of an interval.
@@ -63,9 +64,10 @@ class Every:
             time_seconds=interval.number * self._seconds,
             label=labels[int(mean.argmax())] if labels else first.label,
             probabilities=mean,
-            face=2 * sum(row.face for row in rows) >= len(rows),
-            sound=2 * sum(row.sound for row in rows) >= len(rows),
+            face=_mostly(row.face for row in rows),
+            sound=_mostly(row.sound for row in rows),
             box=_mean_box([row.box for row in rows if row.box is not None]),
+            interpolated=_mostly(bool(row.interpolated) for row in rows) if first.flags else None,
         )
 
 
@@ -92,6 +94,11 @@ class EveryFormat:
     def end(self) -> str:
         """The last intervals, and the inner format's end."""
         return "".join(map(self._inner.row, self._every.finish())) + self._inner.end()
+
+
+def _mostly(flags: Iterable[bool]) -> bool:
+    values = list(flags)
+    return 2 * sum(values) >= len(values)
 
 
 def _mean_box(boxes: list[Box]) -> Box | None:

@@ -41,6 +41,7 @@ class JsonlFormat:
             "face": prediction.face,
             "sound": prediction.sound,
             "box": None if box is None else [round(v, 1) for v in (box.left, box.top, box.width, box.height)],
+            **prediction.flags,
         }
         return msgspec.json.encode(record).decode() + "\n"
 

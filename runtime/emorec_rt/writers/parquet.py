@@ -100,6 +100,7 @@ class ParquetWriter:
             "face": pa.bool_(),
             "sound": pa.bool_(),
             **dict.fromkeys(BOX_COLUMNS, pa.float32()),
+            **({"interpolated": pa.bool_()} if any(row.flags for row in self._rows) else {}),
         }
         about = {"video": self._target.video, "notice": self._target.notice}
         return pa.schema(list(fields.items()), metadata=about)

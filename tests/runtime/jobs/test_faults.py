@@ -95,7 +95,7 @@ class TestMissingLibraries:
         ("--min-segment", "nan"),
         ("--vision-fps", "0"),
         ("--vision-fps", "nan"),
-        ("--skip-similar", "-1"),
+        ("--keep-up", "0"),
         ("--jobs", "0"),
         ("--jobs", "many"),
         ("--summary", "summary.txt"),

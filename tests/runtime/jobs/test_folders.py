@@ -105,20 +105,15 @@ def test_logits_that_are_not_finite_fail_their_input_alone(
     assert {event.source.stem for event in events if isinstance(event, Row)} == set("023456")
 
 
-@pytest.mark.parametrize(
-    ("thinning", "most"), [({"vision_fps": 5.0}, 0.25), ({"skip_similar": 20.0}, 0.9)], ids=str
-)
-def test_fast_modes_keep_every_row_of_real_faces(
-    media_root: Path, thinning: dict[str, float], most: float
-) -> None:
+def test_a_fast_mode_keeps_every_row_of_real_faces(media_root: Path) -> None:
     clip = media_root / "faces" / "grid" / "lrwp9a.mpg"
     exact = Recognizer(open_bundle(), Options(backend="onnxruntime"))
-    fast = Recognizer(open_bundle(), Options(backend="onnxruntime", **thinning))
+    fast = Recognizer(open_bundle(), Options(backend="onnxruntime", vision_fps=5.0))
     slow_rows, fast_rows = list(exact.stream(clip)), list(fast.stream(clip))
     assert [(p.index, p.time_seconds, p.face, p.box) for p in fast_rows] == [
         (p.index, p.time_seconds, p.face, p.box) for p in slow_rows
     ]
-    assert 0 < fast.frames_encoded <= most * exact.frames_encoded
+    assert 0 < fast.frames_encoded <= 0.25 * exact.frames_encoded
     assert exact.frames_encoded == sum(p.face for p in slow_rows)
 
 

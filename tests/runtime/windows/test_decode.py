@@ -74,9 +74,9 @@ def test_smoothing_is_a_centred_mean(gaps: list[float], seconds: float, cuts: li
     given_steps += smoother.finish()
     near = np.abs(times[:, None] - times[None, :]) <= seconds / 2
     expected = near @ values / near.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose([time for time, _, _ in given_steps], times)
+    np.testing.assert_allclose([time for time, *_ in given_steps], times)
     clear = ~np.isclose(np.abs(times[:, None] - times[None, :]), seconds / 2, atol=1e-6).any(axis=1)
-    got = np.asarray([step for _, step, _ in given_steps])
+    got = np.asarray([step for _, step, *_ in given_steps])
     np.testing.assert_allclose(got[clear], expected[clear], atol=1e-5)
 
 

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from emorec_rt.cli import folder_options
-from emorec_rt.constants import DEFAULT_SIMILAR
 from emorec_rt.engines.batching import Batcher
-from emorec_rt.windows.frames import EXACT, FrameEncoder, Slot, Thinning
+from emorec_rt.windows.frames import FrameEncoder, Slot
+from emorec_rt.windows.pace import LATE_SECONDS, Pace
 from fakes import FakeVision, preprocessing
 
 FPS = 25.0
@@ -22,14 +21,18 @@ def crop(red: int) -> NDArray[np.uint8]:
 class Bench:
     """An encoder whose embeddings are (red, 1), and the slots that it was given."""
 
-    def __init__(self, thinning: Thinning, *, interpolate: bool = True, batch: int = 4) -> None:
+    def __init__(
+        self, fps: float | None = None, *, waits: bool = True, batch: int = 4, stretch: float = 1.0
+    ) -> None:
         spec = preprocessing()
         engine = FakeVision(spec)
         engine.inputs = tuple(
             type(s)(name=s.name, dtype=s.dtype, shape=(-1, 28, 28, 3)) for s in engine.inputs
         )
         self.batcher = Batcher(engine, batch)
-        self.encoder = FrameEncoder(self.batcher, thinning, interpolate=interpolate)
+        self.pace = Pace()
+        self.pace.stretch = stretch
+        self.encoder = FrameEncoder(self.batcher, fps, waits=waits, pace=self.pace)
         self.slots: list[Slot] = []
 
     def add(self, frame: int, red: int | None) -> None:
@@ -46,7 +49,7 @@ class Bench:
 
 
 def test_exact_mode_encodes_every_frame_once() -> None:
-    bench = Bench(EXACT)
+    bench = Bench()
     for frame, red in [(0, 1), (1, 2), (1, 2), (2, None), (3, 4), (4, 5)]:
         bench.add(frame, red)
     assert bench.reds() == [1, 2, 2, None, 4, 5]
@@ -56,7 +59,7 @@ def test_exact_mode_encodes_every_frame_once() -> None:
 @pytest.mark.parametrize("batch", [1, 3, 64])
 @pytest.mark.parametrize("fps", [5.0, 12.5])
 def test_steps_between_encoded_frames_are_interpolated(batch: int, fps: float) -> None:
-    bench = Bench(Thinning(vision_fps=fps), batch=batch)
+    bench = Bench(fps, batch=batch)
     count, every = 51, round(FPS / fps)
     for k in range(count):
         bench.add(k, 2 * k)
@@ -65,7 +68,7 @@ def test_steps_between_encoded_frames_are_interpolated(batch: int, fps: float) -
 
 
 def test_a_rate_that_does_not_divide_is_met_on_average() -> None:
-    bench = Bench(Thinning(vision_fps=10.0))
+    bench = Bench(10.0)
     for k in range(250):
         bench.add(k, k % 200)
     bench.reds()
@@ -73,7 +76,7 @@ def test_a_rate_that_does_not_divide_is_met_on_average() -> None:
 
 
 def test_nothing_is_interpolated_across_a_missing_face() -> None:
-    bench = Bench(Thinning(vision_fps=5.0))
+    bench = Bench(5.0)
     reds = [10, 20, 30, None, None, 100, 110, 120]
     for k, red in enumerate(reds):
         bench.add(k, red)
@@ -82,45 +85,62 @@ def test_nothing_is_interpolated_across_a_missing_face() -> None:
 
 
 def test_a_live_source_does_not_wait_for_the_next_frame() -> None:
-    bench = Bench(Thinning(vision_fps=5.0), interpolate=False, batch=1)
+    bench = Bench(5.0, waits=False, batch=1)
     for k in range(8):
         bench.add(k, 10 * k)
         assert bench.slots[-1].ready
-    assert bench.reds() == [0, 0, 0, 0, 0, 50, 50, 50]
+        held = bench.slots[-1].embedding
+        assert held is not None
+        assert held[0] == 50 * (k // 5)
+    np.testing.assert_allclose(bench.reds(), [0, 10, 20, 30, 40, 50, 50, 50], atol=1e-4)
+    assert [slot.interpolated for slot in bench.slots] == [k % 5 > 0 for k in range(8)]
 
 
-@pytest.mark.parametrize("batch", [1, 64])
-def test_similar_crops_reuse_the_embedding_of_the_encoded_one(batch: int) -> None:
-    bench = Bench(Thinning(skip_similar=6.0), batch=batch)
-    reds = [100, 106, 112, 113, 130, 100]
-    for k, red in enumerate(reds):
-        bench.add(k, red)
-    # In grey levels a red of 1 is 0 to 1: all channels are equal here, so grey is red. A drift adds up.
-    assert bench.reds() == [100, 100, 112, 112, 130, 100]
-    assert bench.batcher.submitted == 4
+@pytest.mark.parametrize(("stretch", "encoded"), [(1.0, 100), (2.0, 50), (4.0, 25), (16.0, 7)])
+def test_a_slower_pace_encodes_evenly_fewer(stretch: float, encoded: int) -> None:
+    bench = Bench(stretch=stretch)
+    for k in range(100):
+        bench.add(k, k)
+    np.testing.assert_allclose(bench.reds()[:90], range(90), atol=1e-4)
+    assert bench.batcher.submitted == encoded
+    assert sum(slot.interpolated for slot in bench.slots) == 100 - encoded
 
 
-def test_a_change_in_a_small_part_is_a_change() -> None:
-    bench = Bench(Thinning(skip_similar=6.0))
-    bench.add(0, 100)
-    pixels = crop(100)
-    pixels[20:22, 10:12] = 140
-    bench.slots.append(Slot(0.04))
-    bench.encoder.add(bench.slots[-1], 1, pixels)
-    bench.reds()
-    assert bench.batcher.submitted == 2
-
-
-def test_both_together() -> None:
-    bench = Bench(Thinning(vision_fps=5.0, skip_similar=6.0))
-    for k in range(26):
-        bench.add(k, 100 if k < 12 else 200)
+def test_a_sudden_change_is_encoded_at_once_and_paid_for_later() -> None:
+    bench = Bench(stretch=8.0)
+    for k in range(100):
+        bench.add(k, 50 if k < 43 else 180)
     reds = bench.reds()
-    assert bench.batcher.submitted == 2
-    assert reds[:11] == [100] * 11
-    np.testing.assert_allclose(reds[10:16], [100, 120, 140, 160, 180, 200], atol=1e-4)
-    assert reds[15:] == [200] * 11
+    assert reds[43] == 180
+    assert not bench.slots[43].interpolated
+    assert bench.slots[42].interpolated
+    assert bench.batcher.submitted == 13
 
 
-def test_the_command_line_has_the_same_default() -> None:
-    assert folder_options.DEFAULT_SIMILAR == DEFAULT_SIMILAR
+def test_noise_is_no_change() -> None:
+    bench, rng = Bench(stretch=8.0), np.random.default_rng(0)
+    for k, red in enumerate(rng.integers(100, 104, 100)):
+        bench.add(k, int(red))
+    bench.reds()
+    assert bench.batcher.submitted == 13
+
+
+def test_an_old_frame_gives_way_to_newer_ones_but_not_for_ever() -> None:
+    bench = Bench()
+    bench.pace.note(0.0, LATE_SECONDS + 0.1)
+    for k in range(60):
+        bench.add(k, k)
+    assert bench.batcher.submitted == 3  # the first, and one after each second
+    bench.pace.note(0.0, LATE_SECONDS + 0.1, newest=True)
+    bench.add(60, 60)
+    assert not bench.slots[-1].interpolated
+
+
+def test_a_pace_that_recovers_encodes_every_frame_at_once() -> None:
+    bench = Bench(stretch=16.0)
+    for k in range(3):
+        bench.add(k, k)
+    bench.pace.stretch = 1.0
+    for k in range(3, 10):
+        bench.add(k, k)
+        assert not bench.slots[-1].interpolated

@@ -213,3 +213,48 @@ class TestDigest:
 )
 def test_the_longest_suffix_counts(name: str, format_: str) -> None:
     assert format_of(Path(name), None) == format_
+
+
+FLAGGED = [replace(row, interpolated=index % 3 > 0) for index, row in enumerate(TALK[:9])]
+
+
+class TestInterpolated:
+    """The flag of rows whose frames may be left out; exact mode has none of it."""
+
+    @pytest.mark.parametrize("name", ["csv", "jsonl"])
+    def test_it_comes_last_and_nothing_else_changes(self, name: str, tmp_path: Path) -> None:
+        exact = written(name, TALK[:9], tmp_path).read_text().splitlines()
+        flagged = written(name, FLAGGED, tmp_path).read_text().splitlines()
+        assert not any("interpolated" in line for line in exact)
+        if name == "csv":
+            expected = [",interpolated", *(f",{int(k % 3 > 0)}" for k in range(9))]
+            assert flagged == [line + flag for line, flag in zip(exact, expected, strict=True)]
+        else:
+            flags = [json.loads(line).pop("interpolated") for line in flagged]
+            assert flags == [k % 3 > 0 for k in range(9)]
+            assert [line.partition(',"interpolated"')[0] + "}" for line in flagged] == exact
+
+    def test_formats_of_labels_alone_don_t_change(self, tmp_path: Path) -> None:
+        for name in ("txt", "segments.csv", "srt", "vtt", "lines"):
+            exact = written(name, TALK[:9], tmp_path).read_bytes()
+            assert written(name, FLAGGED, tmp_path).read_bytes() == exact
+
+    def test_tables(self) -> None:
+        assert "interpolated" not in emorec_rt.table(TALK)
+        assert emorec_rt.table(FLAGGED)["interpolated"].tolist() == [k % 3 > 0 for k in range(9)]
+
+    def test_parquet(self, tmp_path: Path) -> None:
+        parquet = pytest.importorskip("pyarrow.parquet")
+        assert "interpolated" not in parquet.read_table(written("parquet", TALK, tmp_path)).column_names
+        found = parquet.read_table(written("parquet", FLAGGED, tmp_path))
+        assert found["interpolated"].to_pylist() == [k % 3 > 0 for k in range(9)]
+
+    def test_an_interval_has_what_most_of_its_frames_have(self) -> None:
+        every = Every(0.12)
+        given = [row for flagged in FLAGGED for row in every.add(flagged)] + every.finish()
+        assert [row.interpolated for row in given] == [True] * 3
+        every = Every(0.12)
+        assert [row.interpolated for k in TALK[:9] for row in every.add(k)] == [None] * 2
+
+    def test_a_csv_without_rows_has_column_names(self, tmp_path: Path) -> None:
+        assert written("csv", [], tmp_path).read_text().startswith("frame,time_seconds,label,")
