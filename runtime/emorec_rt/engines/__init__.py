@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import logging
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from emorec_rt.bundle import Bundle
@@ -193,13 +195,31 @@ def open_engines(
             _logger.warning("%s instead, because: %s", candidate, reason)
         wanted = precision or default_precision(bundle, candidate)
         paths = {name: bundle.graph_file(name, wanted) for name in names}
-        chosen = describe(candidate)
         try:
-            return candidate, {
-                name: chosen.open(path, bundle.manifest.graphs[name], threads=threads, progress=progress)
-                for name, path in paths.items()
-            }
+            return candidate, _loaded(describe(candidate), bundle, paths, threads, progress)
         except (BundleError, EngineError, BackendUnavailableError, OutputError) as error:
             reason = error
     assert reason is not None  # noqa: S101 - there is at least one candidate
     raise reason
+
+
+def _loaded(
+    backend: Backend,
+    bundle: Bundle,
+    paths: dict[GraphName, Path],
+    threads: int | None,
+    progress: Progress | None,
+) -> dict[GraphName, Engine]:
+    """The graphs in one library; on a CPU all at once, since loading one keeps one core busy."""
+    graphs = bundle.manifest.graphs
+    if not backend.on_cpu:
+        return {
+            name: backend.open(path, graphs[name], threads=threads, progress=progress)
+            for name, path in paths.items()
+        }
+    with ThreadPoolExecutor(len(paths)) as pool:
+        loading = {
+            name: pool.submit(backend.open, path, graphs[name], threads=threads)
+            for name, path in paths.items()
+        }
+    return {name: future.result() for name, future in loading.items()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
+import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,6 @@ from typing import Final
 
 import msgspec
 
-from emorec_rt import __version__
 from emorec_rt.bundle import Bundle
 from emorec_rt.bundle.manifest import Precision
 from emorec_rt.engines.base import Backend
@@ -27,6 +27,7 @@ from emorec_rt.errors import OutputError
 from emorec_rt.files import write_whole
 from emorec_rt.machine.cores import usable_cores
 from emorec_rt.machine.cpu import cpu_flags, cpu_name
+from emorec_rt.machine.model_cache import SWITCH
 from emorec_rt.machine.seal import user_cache
 
 SMALL_BYTES: Final = 16 * 2**20
@@ -115,6 +116,8 @@ class Question:
             threads=self._threads,
             rates=rates(paths, manifest.graphs["vision"], self._threads),
         )
+        if os.environ.get(SWITCH):
+            return answer
         with contextlib.suppress(OSError, OutputError):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_whole(self._path, msgspec.json.format(msgspec.json.encode(answer), indent=2) + b"\n")
@@ -145,7 +148,7 @@ class Question:
         packages = {known.package: _version(known.package) for known in self.backends.values()}
         flags = hashlib.sha256(" ".join(sorted(cpu_flags())).encode()).hexdigest()[:16]
         cpu = {"cpu": cpu_name(), "flags": flags, "cores": str(usable_cores()), "system": platform.machine()}
-        return {"emorec": __version__, **cpu, **packages}
+        return {**cpu, **packages}
 
 
 def _speed(rate: float | str) -> float:

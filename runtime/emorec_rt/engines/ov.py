@@ -1,7 +1,13 @@
-"""OpenVINO: the fast backend on CPUs. It reads the bundle's ONNX files as they are, Q/DQ included."""
+"""OpenVINO: the fast backend on CPUs. It reads the bundle's ONNX files as they are, Q/DQ included.
+
+The compiled form of a large graph is kept in the user's cache: at full size, reading it takes a third of the
+time of compiling, and half of the memory. The library checks what it reads, and compiles a damaged one anew.
+"""
 
 from __future__ import annotations
 
+import importlib.metadata
+import mmap
 import sys
 import threading
 from functools import partial
@@ -27,6 +33,7 @@ from emorec_rt.engines.base import (
 from emorec_rt.errors import BackendUnavailableError, BundleError, EngineError, engine_error
 from emorec_rt.machine.cores import usable_cores
 from emorec_rt.machine.memory import require_address_space
+from emorec_rt.machine.model_cache import compiled_folder
 
 INSTALL: Final = "pip install 'emorec[openvino]'"
 TELEMETRY: Final = "openvino_telemetry"
@@ -43,9 +50,16 @@ makes the logits, whose rounding is a label here and there, and whose time is no
 
 LOGITS: Final = "logits"
 
+CACHED_BYTES: Final = 16 * 2**20
+"""A smaller graph is compiled in less than 0.2 s."""
+
+QUANTIZED: Final = b"QuantizeLinear"
+
 _ONE_AT_A_TIME: Final = threading.Lock()
 """Held around arrays that go into the library and come out of it. Where two threads do that for the first
 time at once, the binding hangs: it fills a table with the interpreter's lock released, the table's held."""
+
+_IMPORTING: Final = threading.Lock()
 
 
 class OpenVinoEngine(Engine):
@@ -56,6 +70,7 @@ class OpenVinoEngine(Engine):
         inputs: Inputs that the manifest promises.
         outputs: Outputs that the manifest promises.
         threads: Inference threads; ``None`` takes one for each core.
+        cache: Folder for the compiled graph; ``None`` keeps nothing.
 
     Attributes:
         lanes: How many batches it runs at once.
@@ -74,13 +89,15 @@ class OpenVinoEngine(Engine):
         outputs: tuple[TensorSpec, ...],
         *,
         threads: int | None = None,
+        cache: Path | None = None,
     ) -> None:
         self.inputs = inputs
         self.outputs = outputs
         threads = threads or usable_cores()
         self.lanes = cpu_lanes(threads)
         self.ahead = 1
-        model = _compile(path, threads, self.lanes, rounds=LOGITS not in {spec.name for spec in outputs})
+        rounds = LOGITS not in {spec.name for spec in outputs}
+        model = _compile(path, threads, self.lanes, rounds=rounds, cache=cache)
         _check(path, inputs, model.inputs)
         _check(path, outputs, model.outputs)
         self._idle: SimpleQueue[Any] = SimpleQueue()
@@ -124,34 +141,46 @@ def _import_openvino() -> Any:
     Raises:
         BackendUnavailableError: It is not installed.
     """
-    telemetry = sys.modules.get(TELEMETRY)
-    sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # as if it were not installed
-    try:
-        import openvino
-    except ImportError as error:
-        raise BackendUnavailableError("openvino", "openvino", INSTALL) from error
-    finally:
-        del sys.modules[TELEMETRY]
-        if telemetry is not None:
-            sys.modules[TELEMETRY] = telemetry
+    with _IMPORTING:
+        telemetry = sys.modules.get(TELEMETRY)
+        sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # as if it were not installed
+        try:
+            import openvino
+        except ImportError as error:
+            raise BackendUnavailableError("openvino", "openvino", INSTALL) from error
+        finally:
+            del sys.modules[TELEMETRY]
+            if telemetry is not None:
+                sys.modules[TELEMETRY] = telemetry
     return openvino
 
 
-def _compile(path: Path, threads: int, lanes: int, *, rounds: bool) -> Any:
+def _compile(path: Path, threads: int, lanes: int, *, rounds: bool, cache: Path | None) -> Any:
     openvino = _import_openvino()
     config = {"NUM_STREAMS": lanes, "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+    if cache is not None:
+        config["CACHE_DIR"] = str(cache)
     try:
         core = openvino.Core()
-        model = core.read_model(str(path))
-        if rounds and _quantized(model) and BFLOAT16 in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        if rounds and _quantized(path) and BFLOAT16 in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             config["INFERENCE_PRECISION_HINT"] = "bf16"
-        return core.compile_model(model, "CPU", config)
+        return core.compile_model(str(path), "CPU", config)
     except RuntimeError as error:
         raise EngineError(f"{path}: OpenVINO can't load this graph: {error}") from error
 
 
-def _quantized(model: Any) -> bool:
-    return any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
+def _quantized(path: Path) -> bool:
+    """Say whether a graph has quantised products; a model that is cached need not be read for that."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return data.find(QUANTIZED) >= 0
+
+
+def _cache(path: Path, graph: Graph) -> Path | None:
+    """Folder of a large graph's compiled form; ``None`` for a small one."""
+    variant = next((one for one in graph.variants.values() if one.file == path.name), None)
+    if variant is None or variant.size_bytes < CACHED_BYTES:
+        return None
+    return compiled_folder(f"openvino-{importlib.metadata.version('openvino')}-{variant.sha256[:16]}")
 
 
 def _check(path: Path, expected: tuple[TensorSpec, ...], actual: list[Any]) -> None:
@@ -181,7 +210,8 @@ def open_openvino(
 ) -> OpenVinoEngine:
     """Run a graph of a bundle on the CPU; see ``Open``."""
     require_address_space("OpenVINO", ADDRESS_SPACE_MB)
-    return OpenVinoEngine(path, graph.inputs, graph.outputs, threads=threads)
+    cache = _cache(path, graph)
+    return OpenVinoEngine(path, graph.inputs, graph.outputs, threads=threads, cache=cache)
 
 
 BACKEND: Final = Backend(

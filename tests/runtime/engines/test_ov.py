@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from emorec_rt.bundle import open_bundle
 from emorec_rt.bundle.manifest import GRAPH_NAMES, GraphName
-from emorec_rt.engines import open_engine
+from emorec_rt.engines import open_engine, ov
 from random_feeds import random_feeds
 
 pytest.importorskip("openvino", reason="openvino is not installed")
@@ -60,6 +62,28 @@ def test_batches_at_once_give_what_one_gives() -> None:
         together = [outputs["tokens"] for outputs in threads.map(engine.run, batches)]
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("share", [None, 0.0, 0.5, 0.99])
+def test_a_compiled_graph_is_kept_and_a_damaged_one_is_made_anew(
+    share: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(ov, "CACHED_BYTES", 0)
+    fresh = open_engine(open_bundle(None), "vision", backend="openvino", precision="int8")
+    (blob,) = tmp_path.rglob("*.blob")
+    if share is not None:
+        blob.chmod(0o600)
+        os.truncate(blob, int(blob.stat().st_size * share))
+    kept = open_engine(open_bundle(None), "vision", backend="openvino", precision="int8")
+    feeds = random_feeds(fresh.inputs, batch=2)
+    np.testing.assert_array_equal(kept.run(feeds)["embeddings"], fresh.run(feeds)["embeddings"])
+
+
+def test_small_graphs_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    open_engine(open_bundle(None), "vision", backend="openvino")
+    assert not any(tmp_path.iterdir())
 
 
 def test_threads_whose_first_arrays_come_at_once_do_not_hang() -> None:
