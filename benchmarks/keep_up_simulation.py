@@ -7,7 +7,7 @@ at full size. What decoding, faces and the fusion take isn't counted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from emorec_rt.bundle import Bundle
 from emorec_rt.bundle.manifest import GraphName
-from emorec_rt.constants import AUDIO_BATCH, CPU_BATCH, FUSION_BATCH, TOKEN_RATE_HZ
+from emorec_rt.constants import AUDIO_BATCH, CPU_BATCH, FUSION_BATCH, SAMPLE_RATE_HZ, TOKEN_RATE_HZ
 from emorec_rt.engines.base import Engine, Tensors
 from emorec_rt.engines.batching import Batcher
 from emorec_rt.faces import FaceCropper
@@ -84,8 +84,12 @@ class Recording:
 
     @cached_property
     def times_seconds(self) -> list[float]:
-        """Times of the items, from the first on."""
-        return [item.pts_seconds - self.begin_seconds for item in self.items]
+        """Times of the items, from the first on; of a block of sound its end, when a microphone gives it."""
+        return [_end_seconds(item) - self.begin_seconds for item in self.items]
+
+    def as_it_comes(self) -> Recording:
+        """The items in the order of their times: a file may hold sound a second after its pictures."""
+        return replace(self, items=tuple(sorted(self.items, key=_end_seconds)))
 
     @classmethod
     def read(cls, path: Path, bundle: Bundle) -> Recording:
@@ -100,6 +104,11 @@ class Recording:
         )
         with open_media(path) as media:
             return cls(path.name, media.has_video, media.has_sound, tuple(cropped_items(media, cropper)))
+
+
+def _end_seconds(item: CroppedFrame | Samples) -> float:
+    length = len(item.pcm) / SAMPLE_RATE_HZ if isinstance(item, Samples) else 0.0
+    return item.pts_seconds + length
 
 
 @dataclass
@@ -165,6 +174,7 @@ class Machine:
         return self._run(recording, pace, clock)
 
     def _run(self, recording: Recording, pace: Pace | None, clock: Clock) -> Outcome:
+        recording = recording.as_it_comes() if self.live else recording
         batchers = self._batchers(clock)
         run = Run(batchers, [Input(Path(recording.name), self._clip(recording, batchers, pace))])
         clip, outcome = run.inputs[0].clip, Outcome()
