@@ -8,6 +8,7 @@ from typing import Any
 
 Result = dict[str, Any]
 NOT_MEASURED = "Not measured yet."
+MILLION = 1_000_000
 PARITY = "runtime/emorec_rt/default/manifest.json"
 
 
@@ -501,6 +502,42 @@ def folders(result: Result) -> str:
     return _measured(head, rows, result, f"{result['files']} files of {result['seconds_each']:g} s. ")
 
 
+def cluster(result: Result) -> str:
+    """Two workers of Ray beside two processes."""
+    limit = _limit(f"<= {result['limits']['ratio']}", result["ratio"])
+    rows = [
+        ["`--jobs 2`", _seconds(result["jobs_seconds"]), ""],
+        ["two workers of Ray, its start included", _seconds(result["ray_seconds"]), ""],
+        ["the second beside the first", f"{result['ratio']:.2f}x", limit],
+        ["two workers, one of them killed half-way", f"{result['killed_seconds']:.0f} s", ""],
+        ["results that differ", "none" if result["same"] else "some", "none"],
+    ]
+    clips = f"{result['clips']} clips of {result['seconds_each']:g} s"
+    load = f"load {result['load']:g} before the first"
+    note = f"{clips}; calls in turn, on a machine with other work ({load}). "
+    return _measured(["call", "time", "limit"], rows, result, note)
+
+
+def _seconds(figures: Sequence[float]) -> str:
+    return ", ".join(f"{figure:.0f} s" for figure in figures)
+
+
+def million_hours(result: Result) -> str:
+    """Machine-hours for a million hours of video, from measured speeds."""
+    files, contenders = result["folders"], result["throughput"]["contenders"]
+    one = _named(files["calls"], "--jobs 1")
+    speeds = {
+        "default bundle": one["media_seconds"] / one["wall_seconds"],
+        **{
+            f"full size, {name.removeprefix('emorec ')}": found["times_real_time"]
+            for name, found in contenders.items()
+            if name.startswith("emorec") and "skipped" not in found
+        },
+    }
+    rows = ([name, f"{speed:.1f}", f"{MILLION / speed:,.0f}"] for name, speed in speeds.items())
+    return _measured(["model", "times real time", "machine-hours"], rows, files)
+
+
 def rtx_engines(result: Result) -> str:
     """Result of the builder for every graph and variant."""
     mib = 1 << 20
@@ -565,6 +602,8 @@ TABLES: dict[str, tuple[str | tuple[str, ...], Callable[[Result], str]]] = {
     "keep_up": ("keep_up", keep_up),
     "keep_up_live": ("keep_up", keep_up_live),
     "folders": ("folders", folders),
+    "cluster": ("cluster", cluster),
+    "million_hours": (("folders", "throughput"), million_hours),
     "fuzz": ("fuzz", fuzz),
     "streams": ("streams", streams),
     "arm64_wheels": ("arm64_wheels", arm64_wheels),

@@ -41,7 +41,7 @@ NOT_OURS: Final = frozenset(
             "tar",
         ),
         *("docker", "podman", "ffmpeg", "git", "gst-launch-1.0", "jq", "scp", "v4l2-ctl", "nvidia-smi"),
-        *("journalctl", "sudo", "systemctl"),
+        *("journalctl", "ray", "sudo", "systemctl"),
         *("lint-imports", "mypy", "ruff"),
     }
 )
@@ -138,6 +138,8 @@ def _check_program(words: list[str]) -> None:
     program, *arguments = words
     if program == "emorec-rt":
         parse(emorec_rt(), arguments)
+    elif program == "emorec-rt-ray":
+        parse(importlib.import_module("emorec_ray.command").command, arguments)
     elif program in ("python", "python3"):
         _check_python(arguments)
     elif program == "torchrun":

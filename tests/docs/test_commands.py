@@ -26,6 +26,7 @@ SHELL = all_blocks("sh", "bash", "shell", "console")
 KNOWN_NEEDS = {
     "a camera",
     "a checkpoint",
+    "a cluster",
     "a gpu",
     "a network",
     "a stream",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from commands import emorec_rt, options, program, programs
+from emorec_ray.command import command
 from pages import ROOT
 
 PAGE_OF_FOLDER = {
@@ -35,6 +36,11 @@ def test_programs(path: Path) -> None:
 def test_commands(name: str) -> None:
     page = PAGE_OF_COMMAND.get(name, "docs/run.md")
     _assert_listed(f"emorec-rt {name}", options(emorec_rt().commands[name]), page)
+
+
+def test_the_cluster() -> None:
+    here = set(options(command)) - set(options(emorec_rt().commands["run"]))
+    _assert_listed("emorec-rt-ray", sorted({*here, "--out-dir", "--gpus"}), "docs/scale.md")
 
 
 def _assert_listed(name: str, names: list[str], page: str) -> None:

@@ -55,21 +55,32 @@ def execute(call: Call) -> Totals:
     Raises:
         EmorecError: The bundle or its engines can't be used, or the options don't fit.
     """
-    from emorec_rt.bundle import open_bundle
     from emorec_rt.jobs.summary import Totals
 
     _check_processes(call)
-    manifest = open_bundle(call.bundle).manifest
-    if manifest.notice and not call.quiet:
-        say(f"note: {manifest.notice}")
+    if not call.quiet:
+        tell_notice(call.bundle)
     journal = _open_journal(call) if call.resume else None
-    present, missing = _split_missing(call.planned)
+    present, missing = split_missing(call.planned)
     left, skipped = journal.split(present) if journal is not None else (present, [])
     totals = _run(call, left, journal) if left else Totals()
     totals.outcomes.extend([*skipped, *missing])
     totals.inputs = len(call.planned)
     totals.sort(job.source for job in call.planned)
     return totals
+
+
+def tell_notice(bundle: Path | None) -> None:
+    """Print what the bundle's maker wants every reader to know.
+
+    Raises:
+        BundleError: The bundle can't be used.
+    """
+    from emorec_rt.bundle import open_bundle
+
+    manifest = open_bundle(bundle).manifest
+    if manifest.notice:
+        say(f"note: {manifest.notice}")
 
 
 def _check_processes(call: Call) -> None:
@@ -79,7 +90,7 @@ def _check_processes(call: Call) -> None:
         check_parallel(call.planned)
 
 
-def _split_missing(planned: list[Job]) -> tuple[list[Job], list[Outcome]]:
+def split_missing(planned: list[Job]) -> tuple[list[Job], list[Outcome]]:
     """Inputs that are there, and outcomes of the rest: told at once, before anything is loaded."""
     from emorec_rt.jobs.summary import Outcome
     from emorec_rt.media.sources import is_address

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,7 +15,8 @@ from emorec_rt.cli.execution import Call, execute
 from emorec_rt.cli.folder_options import folder_options
 from emorec_rt.cli.groups import GroupedCommand, complete_backends
 from emorec_rt.cli.result_options import result_options
-from emorec_rt.cli.source_options import parsed, source_options
+from emorec_rt.cli.settings import options_of
+from emorec_rt.cli.source_options import source_options
 from emorec_rt.constants import EXIT_FAILED, EXIT_READER_GONE, PRECISIONS
 from emorec_rt.machine.memory import PROGRAM_MB, require_address_space
 from emorec_rt.machine.signals import end_on_signal
@@ -162,27 +163,13 @@ def run(
     outs: tuple[Path, ...],
     out_dir: Path | None,
     format_names: tuple[str, ...],
-    min_segment_seconds: float,
-    every_seconds: float | None,
-    embed: bool,
     bundle: Path | None,
-    face: str,
-    face_model: Path | None,
-    faces: Literal["main", "all"] | int,
-    speakers: Path | None,
-    backend: str,
-    measure: bool,
-    precision: str | None,
-    threads: int | None,
-    batch_size: int | None,
-    quiet: bool,
     lists: tuple[Path, ...],
     resume: bool,
     jobs: int | None,
-    keep_up: float | None,
-    vision_fps: float | None,
     summary: Path | None,
-    **source: Any,
+    quiet: bool,
+    **settings: Any,
 ) -> None:
     """Write the expression of the main face at every frame of each VIDEO.
 
@@ -205,39 +192,16 @@ def run(
     from emorec_rt.jobs.plan import plan
     from emorec_rt.jobs.select import all_lists
     from emorec_rt.jobs.summary import check_summary_file
-    from emorec_rt.recognizer.options import Options
-    from emorec_rt.writers import OutputOptions
 
     note = silent if quiet else say
     planned = plan(inputs, outs, out_dir, format_names, lists, note, terminal=is_terminal(sys.stdout))
     if summary is not None:
         check_summary_file(summary, planned, all_lists(inputs, lists))
-    options = Options(
-        backend=backend,
-        precision=precision,  # type: ignore[arg-type]  # click.Choice has checked the three literals
-        threads=threads,
-        batch_size=batch_size,
-        face=face,  # type: ignore[arg-type]
-        face_model=face_model,
-        faces=faces,
-        speakers=speakers,
-        vision_fps=vision_fps,
-        keep_up=keep_up,
-        measure=measure,
-        source=parsed(source),
-    )
-    call = Call(
-        planned,
-        bundle,
-        options,
-        OutputOptions(min_segment_seconds, every_seconds, embed, people=options.faces != "main"),
-        jobs,
-        resume,
-        quiet,
-        bar=not quiet and is_terminal(sys.stderr) and not _shown(planned),
-    )
+    options, output = options_of(settings)
+    bar = not quiet and is_terminal(sys.stderr) and not _shown(planned)
+    call = Call(planned, bundle, options, output, jobs, resume, quiet, bar)
     signal.signal(signal.SIGTERM, end_on_signal)
-    _close(execute(call), note, summary)
+    close(execute(call), note, summary)
 
 
 def _shown(planned: Sequence[Job]) -> bool:
@@ -247,7 +211,7 @@ def _shown(planned: Sequence[Job]) -> bool:
     return is_terminal(sys.stdout) and any(o.target == STDOUT for job in planned for o in job.outputs)
 
 
-def _close(totals: Totals, note: Callable[[str], None], summary: Path | None) -> None:
+def close(totals: Totals, note: Callable[[str], None], summary: Path | None) -> None:
     """Give the totals, and the exit code that follows from them."""
     from emorec_rt.jobs.summary import write_summary
 

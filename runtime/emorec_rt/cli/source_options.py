@@ -129,7 +129,7 @@ def parsed(settings: Mapping[str, Any]) -> SourceOptions:
     return SourceOptions(
         **{
             **values,
-            "camera_size": _size(values["camera_size"]),
+            "camera_size": _size(values.get("camera_size")),
             "limits": limits,
             "region": _region(values["region"]),
         }

@@ -21,8 +21,7 @@ import msgspec
 from emorec_rt import __version__
 from emorec_rt.bundle import DEFAULT_FOLDER, sha256_of
 from emorec_rt.bundle.manifest import FILE_NAME
-from emorec_rt.errors import OutputError
-from emorec_rt.files import append_line, remove_parts
+from emorec_rt.files import append_line, explained, remove_parts
 from emorec_rt.jobs.plan import Job
 from emorec_rt.jobs.summary import Outcome
 from emorec_rt.media.sources import is_address
@@ -117,28 +116,53 @@ class Journal:
         Raises:
             OutputError: The journal can't be written.
         """
+        with explained(_folder(job) / JOURNAL_NAME):
+            record = self.record(job, outcome)
+            if record is not None:
+                self.append(job, record)
+
+    def record(self, job: Job, outcome: Outcome) -> Record | None:
+        """The line about an input that is done; ``None`` where there is nothing to note.
+
+        Raises:
+            OSError: The input or a result can't be read.
+        """
         stamp = self._stamps.get(job.source)
         if outcome.status != "done" or stamp is None:
-            return
-        folder = _folder(job)
-        try:
-            content = fingerprint(job.source)
-            if _stamp(job.source) != stamp:
-                return  # it has grown or changed while it was read
-            outputs = {key: fingerprint(folder / key) for key in _keys(job, folder)}
-            record = Record(outputs, content, self.settings, outcome.rows, outcome.media_seconds)
-            append_line(folder / JOURNAL_NAME, msgspec.json.encode(record) + b"\n")
-        except OSError as error:
-            raise OutputError(
-                folder / JOURNAL_NAME, f"can't be written ({error.strerror or error})"
-            ) from error
-
-    def _found(self, job: Job) -> Record | None:
-        if is_address(job.source) or any(output.target == STDOUT for output in job.outputs):
             return None
         folder = _folder(job)
-        keys = _keys(job, folder)
-        record = self._records(folder).get(keys[0])
+        content = fingerprint(job.source)
+        if _stamp(job.source) != stamp:
+            return None  # it has grown or changed while it was read
+        outputs = {key: fingerprint(folder / key) for key in _keys(job, folder)}
+        return Record(outputs, content, self.settings, outcome.rows, outcome.media_seconds)
+
+    def append(self, job: Job, record: Record) -> None:
+        """Write a line about an input.
+
+        Raises:
+            OutputError: The journal can't be written.
+        """
+        path = _folder(job) / JOURNAL_NAME
+        with explained(path):
+            append_line(path, msgspec.json.encode(record) + b"\n")
+
+    def recorded(self, job: Job) -> Record | None:
+        """The line about an input, whether or not it still holds."""
+        if not _is_noted(job):
+            return None
+        folder = _folder(job)
+        return self._records(folder).get(_keys(job, folder)[0])
+
+    def know(self, job: Job, record: Record | None) -> None:
+        """Take this for all that is written about an input's folder, in the place of its file."""
+        self._known[_folder(job)] = {} if record is None else dict.fromkeys(record.outputs, record)
+
+    def _found(self, job: Job) -> Record | None:
+        if not _is_noted(job):
+            return None
+        folder = _folder(job)
+        record = self.recorded(job)
         try:
             self._stamps[job.source] = _stamp(job.source)
             # Reading takes time: only what may be done already is read before the work begins.
@@ -148,7 +172,7 @@ class Journal:
                 return None
         except (OSError, ValueError):
             return None  # whoever reads it says what is wrong
-        return record if all(_unchanged(folder, key, record) for key in keys) else None
+        return record if all(_unchanged(folder, key, record) for key in _keys(job, folder)) else None
 
     def _records(self, folder: Path) -> dict[str, Record]:
         if folder not in self._known:
@@ -172,6 +196,11 @@ def remove_leftovers(jobs: Sequence[Job]) -> None:
     """Remove what killed processes have left in the folders of these results."""
     for folder in {output.target.parent for job in jobs for output in job.outputs if output.target != STDOUT}:
         remove_parts(folder)
+
+
+def _is_noted(job: Job) -> bool:
+    """Say whether an input can be read twice and has results that stay."""
+    return not is_address(job.source) and all(output.target != STDOUT for output in job.outputs)
 
 
 def _folder(job: Job) -> Path:
