@@ -90,13 +90,15 @@ def _run(request: _Request, *, fresh: bool) -> None:
     from emorec_calib.partial import partial_path, put_aside, take_up
     from emorec_calib.ranges import dump
     from emorec_rt.bundle import open_bundle
-    from emorec_rt.bundle.manifest import GRAPH_NAMES
+    from emorec_rt.bundle.manifest import GRAPH_NAMES, tasks_of
 
     files = _limited(media_files(request.clips), request.limit, request.seed)
     bundle, out = open_bundle(request.bundle), request.out
     graphs = {name: bundle.graph_file(name, "fp32") for name in GRAPH_NAMES}
     manifest, partial = bundle.manifest, partial_path(out)
-    collection = Collection(graphs, manifest.preprocessing, len(manifest.labels), request.method)
+    collection = Collection(
+        graphs, manifest.preprocessing, len(manifest.labels), request.method, tasks_of(manifest)
+    )
     excerpts = choose(files, request.seconds, request.seed)
     identities = {file_identity(file, chosen): file for file, chosen in excerpts.items()}
     if not fresh and (line := take_up(collection, partial, identities)):

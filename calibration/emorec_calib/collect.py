@@ -20,6 +20,7 @@ from emorec_calib.sanity import MIN_CHUNKS, MIN_FRAMES, Look, Witness, check_sam
 from emorec_rt import __version__
 from emorec_rt.bundle import sha256_of
 from emorec_rt.bundle.manifest import GraphName, Preprocessing, expected_tensors
+from emorec_rt.bundle.tasks import NO_TASKS, Tasks
 from emorec_rt.engines.batching import Item
 from emorec_rt.faces import FaceCropper, FaceDetector, FaceMode
 from emorec_rt.faces.cropped import cropped_items
@@ -99,6 +100,7 @@ def collect(
     classes: int,
     clips: Iterable[CalibrationClip],
     *,
+    tasks: Tasks = NO_TASKS,
     source: Source,
     method: str = "max",
     seed: int = 0,
@@ -110,6 +112,7 @@ def collect(
         spec: The preprocessing that they were trained behind.
         classes: Logits of the fusion.
         clips: What to run.
+        tasks: What the fusion gives beside them.
         source: Generated clips or recordings.
         method: One of ``METHODS``.
         seed: Of the choice of clips, for the record.
@@ -118,7 +121,7 @@ def collect(
         CalibrationError: The clips are too few, constant or noise.
         MediaError: A clip can't be read.
     """
-    collection = Collection(graphs, spec, classes, method)
+    collection = Collection(graphs, spec, classes, method, tasks)
     for clip in clips:
         collection.add(clip)
     return collection.ranges(source, seed)
@@ -150,12 +153,18 @@ class Collection:
         spec: The preprocessing that they were trained behind.
         classes: Logits of the fusion.
         method: One of ``METHODS``.
+        tasks: What the fusion gives beside the logits.
     """
 
     def __init__(
-        self, graphs: Mapping[GraphName, Path], spec: Preprocessing, classes: int, method: str
+        self,
+        graphs: Mapping[GraphName, Path],
+        spec: Preprocessing,
+        classes: int,
+        method: str,
+        tasks: Tasks = NO_TASKS,
     ) -> None:
-        tensors = expected_tensors(spec, classes)
+        tensors = expected_tensors(spec, classes, tasks)
         self._spec = spec
         self._method = method
         self._engines = {name: ObservingEngine(path, *tensors[name], method) for name, path in graphs.items()}

@@ -36,8 +36,10 @@ from emorec_rt.bundle.manifest import (
     Manifest,
     Precision,
     Preprocessing,
+    TensorSpec,
     expected_tensors,
 )
+from emorec_rt.bundle.tasks import Tasks
 from emorec_rt.engines.base import Engine
 from emorec_rt.engines.ort import OrtEngine
 from emorec_train.data.dataset_clips import DataRequest
@@ -131,6 +133,16 @@ class BuildContext:
         """The checkpoint's classes."""
         return self.checkpoint.config.labels
 
+    @property
+    def tasks(self) -> Tasks:
+        """What the checkpoint's fusion gives beside them."""
+        return self.checkpoint.config.tasks
+
+    @property
+    def tensors(self) -> dict[GraphName, tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]]:
+        """Inputs and outputs of each graph."""
+        return expected_tensors(self.spec, len(self.labels), self.tasks)
+
 
 def build(checkpoint: Checkpoint, request: Request, console: Console) -> Manifest:
     """Build a bundle. Whatever goes wrong leaves nothing behind.
@@ -141,8 +153,6 @@ def build(checkpoint: Checkpoint, request: Request, console: Console) -> Manifes
         OutputError: The bundle can't be written.
         UsageError: The checkpoint's clips can't be drawn again.
     """
-    if checkpoint.config.tasks:
-        raise ExportError("a model that tells more than classes can't be exported yet")
     clips = recorded_clips(checkpoint, request.data)
     test_ids = clips.ids("test", request.test_clips)
     with new_bundle(request.out) as folder:
@@ -161,6 +171,7 @@ def build(checkpoint: Checkpoint, request: Request, console: Console) -> Manifes
             name=request.name,
             labels=checkpoint.config.labels,
             preprocessing=checkpoint.config.preprocessing,
+            tasks=checkpoint.config.tasks,
             decoding=checkpoint.decoding,
             notice=request.notice or str(checkpoint.training.settings.get(NOTICE_KEY, "")),
             provenance=provenance(checkpoint, request.command, ranges),
@@ -178,7 +189,8 @@ def _export(context: BuildContext) -> GraphFiles:
         for name in names:
             paths[name] = context.folder / f"{name}.fp32.onnx"
             module = getattr(context.checkpoint, name)
-            write_graph(export_graph(name, module, context.spec, len(context.labels)), paths[name])
+            graph = export_graph(name, module, context.spec, len(context.labels), context.tasks)
+            write_graph(graph, paths[name])
     return paths
 
 
@@ -216,8 +228,8 @@ def _ranges_of_training_clips(context: BuildContext, fp32: GraphFiles) -> Ranges
 def _collect(
     context: BuildContext, fp32: GraphFiles, clips: Iterable[CalibrationClip], source: Source
 ) -> Ranges:
-    method, classes = context.request.method, len(context.labels)
-    return collect(fp32, context.spec, classes, clips, source=source, method=method)
+    method, classes, tasks = context.request.method, len(context.labels), context.tasks
+    return collect(fp32, context.spec, classes, clips, tasks=tasks, source=source, method=method)
 
 
 def _best_mix(
@@ -291,7 +303,7 @@ def _variant(
 ) -> Path:
     own = None if ranges is None else ranges.graphs[name]
     model = make_variant(onnx.load(fp32[name]), precision, own, loud, keep)
-    inputs, outputs = expected_tensors(context.spec, len(context.labels))[name]
+    inputs, outputs = context.tensors[name]
     check_graph(model, f"{name} {precision}", inputs, outputs)
     path = context.folder / f"{name}.{precision}.onnx"
     write_graph(model, path)
@@ -303,18 +315,19 @@ def _compare(context: BuildContext, files: VariantFiles, ids: list[str]) -> Repo
     checkpoint, classes = context.checkpoint, len(context.labels)
     modules = (checkpoint.vision, checkpoint.audio, checkpoint.fusion)
     reference: dict[GraphName, Engine] = {
-        name: TorchEngine(module, name, context.spec, classes)
+        name: TorchEngine(module, name, context.spec, classes, context.tasks)
         for name, module in zip(GRAPH_NAMES, modules, strict=True)
     }
     variants = {precision: _built(context, paths) for precision, paths in files.items()}
     with context.console.track(context.clips.labelled(ids), "compare", len(ids)) as clips:
-        report = compare(reference, variants, clips, context.spec, context.labels, checkpoint.decoding)
+        report = compare(
+            reference, variants, clips, context.spec, context.labels, checkpoint.decoding, context.tasks
+        )
     return msgspec.structs.replace(report, engine=f"onnxruntime {version('onnxruntime')} on the CPU")
 
 
 def _engines(context: BuildContext, paths: GraphFiles) -> dict[GraphName, Engine]:
-    tensors = expected_tensors(context.spec, len(context.labels))
-    return {name: OrtEngine(path, *tensors[name]) for name, path in paths.items()}
+    return {name: OrtEngine(path, *context.tensors[name]) for name, path in paths.items()}
 
 
 def _built(context: BuildContext, paths: GraphFiles) -> Built:

@@ -15,6 +15,8 @@ from emorec_export.report import EngineReport, Report
 from emorec_rt.bundle import manifest as manifest_file
 from emorec_rt.bundle import sha256_of
 from emorec_rt.bundle.manifest import (
+    SCHEMA_VERSION,
+    TASKS_VERSION,
     Decoding,
     Graph,
     GraphName,
@@ -24,6 +26,7 @@ from emorec_rt.bundle.manifest import (
     Variant,
     expected_tensors,
 )
+from emorec_rt.bundle.tasks import NO_TASKS, Tasks
 from emorec_rt.engines.tensorrt.plans import FOLDER as PLANS
 from emorec_rt.engines.tensorrt.plans import TIMINGS
 from emorec_rt.errors import OutputError
@@ -82,6 +85,7 @@ def write_manifest(
     notice: str,
     provenance: dict[str, Any],
     report: Report,
+    tasks: Tasks = NO_TASKS,
     decoding: Decoding = Decoding(),  # noqa: B008 - frozen
     precision: Precision = "fp32",
 ) -> Manifest:
@@ -92,7 +96,7 @@ def write_manifest(
     Raises:
         BundleError: The description would be wrong.
     """
-    tensors = expected_tensors(preprocessing, len(labels))
+    tensors = expected_tensors(preprocessing, len(labels), tasks)
     graphs: dict[GraphName, Graph] = {
         graph: Graph(
             inputs=inputs,
@@ -102,8 +106,10 @@ def write_manifest(
         for graph, (inputs, outputs) in tensors.items()
     }
     manifest = Manifest(
+        schema_version=TASKS_VERSION if tasks else SCHEMA_VERSION,
         name=name,
         labels=labels,
+        tasks=tasks or msgspec.UNSET,
         preprocessing=preprocessing,
         decoding=decoding,
         graphs=graphs,

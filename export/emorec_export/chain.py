@@ -14,11 +14,11 @@ from emorec_rt.engines.base import Engine
 from emorec_rt.faces import Crop, FaceCropper, FaceDetector, FaceMode
 from emorec_rt.faces.cropped import cropped_items
 from emorec_rt.media.types import Frame, MediaItem, Samples
-from emorec_rt.windows.decode import Stitcher
+from emorec_rt.windows.decode import Stitcher, side_by_side
 from emorec_rt.windows.iterate import iter_windows
-from emorec_train.data.labels import ClipLabels
+from emorec_train.data.labels import ClipLabels, no_measures
 from emorec_train.data.source import LabelledClip
-from emorec_train.evaluation.decoding import predict
+from emorec_train.evaluation.decoding import decode, predict
 
 MAX_CLIP_SECONDS: Final = 30.0
 """Of a longer clip the beginning is taken: its faces stay in memory while every variant runs on them."""
@@ -84,6 +84,25 @@ class Sample:
         at_seconds = self.row_times(times_seconds)
         return predict(times_seconds, logits, decoding, at_seconds), self.truth_at(at_seconds)
 
+    def measures(
+        self, times_seconds: NDArray[np.float64], outputs: NDArray[np.float32], decoding: Decoding
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What the tasks give at the rows that the runtime writes, and the truth.
+
+        Args:
+            times_seconds: float64 ``[N]``, times of the steps.
+            outputs: float32 ``[N, K]``, stitched, without the logits.
+            decoding: The bundle's.
+
+        Returns:
+            float32 ``[R, K]``, action units as logits, and ``[R, M]``, NaN where a label is missing.
+        """
+        at_seconds = self.row_times(times_seconds)
+        smoothing = Decoding(smoothing_seconds=decoding.smoothing_seconds)
+        truth = self.truth.measures_at(at_seconds, self.frame_times_seconds)
+        given = decode(times_seconds, outputs, smoothing, at_seconds)
+        return given, no_measures(len(given)) if truth is None else truth
+
 
 def take_in(
     clip: LabelledClip, spec: Preprocessing, detector: FaceDetector, seconds: float = MAX_CLIP_SECONDS
@@ -131,6 +150,14 @@ def step_logits(
         float64 ``[N]`` presentation times of the clip's steps, and their stitched logits, float32 ``[N, C]``;
         ``N`` is 0 for a clip without a window.
     """
+    times, outputs = step_outputs(sample, spec, engines)
+    return times, outputs[:, : engines["fusion"].outputs[0].shape[-1]]
+
+
+def step_outputs(
+    sample: Sample, spec: Preprocessing, engines: Mapping[GraphName, Engine]
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Run the chain, see ``step_logits``; what the tasks give stands behind the logits, ``[N, C + K]``."""
     stitcher = Stitcher(spec.window.steps)
     settled = []
     for window in iter_windows(
@@ -142,7 +169,9 @@ def step_logits(
         has_sound=any(isinstance(item, Samples) for item in sample.items),
     ):
         feeds = {name: array[None] for name, array in window.feeds().items()}
-        settled.append(stitcher.add(window, engines["fusion"].run(feeds)["logits"][0]))
+        given = engines["fusion"].run(feeds)
+        outputs = side_by_side([given[tensor.name][0] for tensor in engines["fusion"].outputs])
+        settled.append(stitcher.add(window, outputs))
     if not settled:
         return np.zeros(0), np.zeros((0, 0), np.float32)
     return (

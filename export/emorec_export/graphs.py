@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from emorec_export.eager import plain
 from emorec_export.tidy import tidy
 from emorec_rt.bundle.manifest import GraphName, Preprocessing, TensorSpec, expected_tensors
+from emorec_rt.bundle.tasks import NO_TASKS, Tasks
 from emorec_rt.errors import EmorecError, OutputError
 
 OPSET: Final = 20
@@ -36,7 +37,9 @@ class ExportError(EmorecError, RuntimeError):
     """A graph that can't be exported, or that doesn't keep to the model."""
 
 
-def export_graph(name: GraphName, module: nn.Module, spec: Preprocessing, classes: int) -> onnx.ModelProto:
+def export_graph(
+    name: GraphName, module: nn.Module, spec: Preprocessing, classes: int, tasks: Tasks = NO_TASKS
+) -> onnx.ModelProto:
     """Export one part of the model in FP32.
 
     Args:
@@ -44,6 +47,7 @@ def export_graph(name: GraphName, module: nn.Module, spec: Preprocessing, classe
         module: The trained module. It is not changed.
         spec: The checkpoint's preprocessing.
         classes: Logits of the fusion.
+        tasks: What it gives beside them.
 
     Returns:
         A checked model whose batch alone is dynamic.
@@ -51,7 +55,7 @@ def export_graph(name: GraphName, module: nn.Module, spec: Preprocessing, classe
     Raises:
         ExportError: The graph isn't what the manifest will promise.
     """
-    inputs, outputs = expected_tensors(spec, classes)[name]
+    inputs, outputs = expected_tensors(spec, classes, tasks)[name]
     try:
         with _quiet(), torch.no_grad():
             program = torch.onnx.export(

@@ -10,10 +10,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emorec_export.chain import step_logits, take_in
+from emorec_export.chain import step_outputs, take_in
 from emorec_export.graphs import ExportError
+from emorec_export.measures import MeasuredRows
 from emorec_export.report import ChainParity, GraphParity, Reference, Report, VariantParity
 from emorec_rt.bundle.manifest import Decoding, GraphName, Precision, Preprocessing, TensorSpec
+from emorec_rt.bundle.tasks import NO_TASKS, Tasks
 from emorec_rt.engines.base import Engine, Tensors
 from emorec_rt.faces import FaceDetector
 from emorec_train.data.source import LabelledClip
@@ -55,6 +57,7 @@ def compare(
     spec: Preprocessing,
     labels: Sequence[str],
     decoding: Decoding,
+    tasks: Tasks = NO_TASKS,
 ) -> Report:
     """Run reference and variants on the same clips, and compare the rows that the runtime would write.
 
@@ -65,6 +68,7 @@ def compare(
         spec: The preprocessing.
         labels: Class names.
         decoding: Smoothing and prior correction of the bundle.
+        tasks: What the fusion gives beside the logits.
 
     Returns:
         The report, still without a verdict.
@@ -74,6 +78,7 @@ def compare(
     """
     watched = {name: _Compared(engine, name, variants) for name, engine in reference.items()}
     truth: list[NDArray[np.int64]] = []
+    measured = MeasuredRows(tasks)
     bad = dict.fromkeys(variants, 0)
     predicted: dict[str, list[NDArray[np.int64]]] = {"": [], **{precision: [] for precision in variants}}
     detector, count = FaceDetector(), 0
@@ -81,21 +86,25 @@ def compare(
         sample = take_in(clip, spec, detector)
         for compared in watched.values():
             compared.begin_clip()
-        times, logits = step_logits(sample, spec, watched)
+        times, outputs = step_outputs(sample, spec, watched)
         if not len(times):
             continue  # no window: neither a frame nor sound
         count += 1
-        rows, own_truth = sample.rows(times, logits, decoding)
+        rows, own_truth = sample.rows(times, outputs[:, : len(labels)], decoding)
+        if tasks:
+            measured.add("", *sample.measures(times, outputs[:, len(labels) :], decoding))
         truth.append(own_truth)
         predicted[""].append(rows)
         for precision, built in variants.items():
-            _, logits = step_logits(sample, spec, built.engines)
-            predicted[precision].append(sample.rows(times, logits, decoding)[0])
-            bad[precision] += int(np.count_nonzero(~np.isfinite(logits)))
+            _, outputs = step_outputs(sample, spec, built.engines)
+            predicted[precision].append(sample.rows(times, outputs[:, : len(labels)], decoding)[0])
+            if tasks:
+                measured.add(precision, *sample.measures(times, outputs[:, len(labels) :], decoding))
+            bad[precision] += int(np.count_nonzero(~np.isfinite(outputs)))
     if not count:
         raise ExportError("none of the held-out clips has a frame or sound, so nothing can be compared")
     joined = {name: np.concatenate(parts) for name, parts in predicted.items()}
-    return _report(watched, variants, np.concatenate(truth), joined, bad, labels, count)
+    return _report(watched, variants, np.concatenate(truth), joined, bad, labels, count, measured)
 
 
 def _report(
@@ -106,6 +115,7 @@ def _report(
     bad: Mapping[Precision, int],
     labels: Sequence[str],
     clips: int,
+    measured: MeasuredRows,
 ) -> Report:
     base, support = score(truth, predicted[""], labels), class_support(truth, labels)
     base_f1 = present_macro_f1(base, support)
@@ -119,6 +129,7 @@ def _report(
             macro_f1_change=macro_f1 - base_f1,
             f1=scores.f1,
             non_finite=bad[precision],
+            measures=measured.parity(precision),
         )
         graphs = {name: compared.parity(precision, built) for name, compared in watched.items()}
         results[precision] = VariantParity(graphs=graphs, chain=chain)

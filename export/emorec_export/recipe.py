@@ -82,6 +82,7 @@ EXCLUDED: Final[dict[str, str]] = {
     "*_projection.linear/*": "the same of the fusion",
     "tcn.*": "temporal convolutions: little work, and all of their errors end up in one sum",
     "head.?/*": "the logits, and the layer before them: little work, and their errors are the model's",
+    "task_heads.*": "valence, arousal and action units: the same",
 }
 """Nodes that are never quantised, by pattern, each with its reason."""
 

@@ -52,6 +52,26 @@ class GraphParity(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: float
 
 
+class MeasureParity(msgspec.Struct, frozen=True, kw_only=True):
+    """What is told beside the classes in one precision, on the rows of held-out clips.
+
+    Attributes:
+        concordance: CCC of valence and of arousal with PyTorch's.
+        unit_agreement: Share of rows on which an action unit is present as in PyTorch, by its name.
+        mean_ccc: Mean CCC of valence and arousal with the truth; 0 without labels.
+        mean_ccc_change: Against PyTorch's.
+        unit_f1: Mean F1 of the labelled action units; 0 without labels.
+        unit_f1_change: Against PyTorch's.
+    """
+
+    concordance: dict[str, float] = {}
+    unit_agreement: dict[str, float] = {}
+    mean_ccc: float = 0.0
+    mean_ccc_change: float = 0.0
+    unit_f1: float = 0.0
+    unit_f1_change: float = 0.0
+
+
 class ChainParity(msgspec.Struct, frozen=True, kw_only=True):
     """The whole chain in one precision, on held-out clips.
 
@@ -61,7 +81,8 @@ class ChainParity(msgspec.Struct, frozen=True, kw_only=True):
         macro_f1: Against the truth, over the classes that occur in it.
         macro_f1_change: Relative to the reference; negative is worse.
         f1: F1 of each class.
-        non_finite: Logits that are NaN or infinite, over all clips.
+        non_finite: Outputs that are NaN or infinite, over all clips.
+        measures: What is told beside the classes; ``None`` where that is nothing.
     """
 
     label_agreement: float
@@ -70,6 +91,7 @@ class ChainParity(msgspec.Struct, frozen=True, kw_only=True):
     macro_f1_change: float
     f1: dict[str, float] = {}
     non_finite: int = 0
+    measures: MeasureParity | None = None
 
 
 class VariantParity(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,6 +200,16 @@ def failures(report: Report, max_drop: float) -> Iterator[str]:
                 f"{precision} loses {-variant.chain.macro_f1_change:.4f} macro-F1, "
                 f"more than --max-drop {max_drop:g}"
             )
+        yield from _measure_failures(precision, variant.chain.measures, max_drop)
+
+
+def _measure_failures(precision: Precision, found: MeasureParity | None, max_drop: float) -> Iterator[str]:
+    if found is None:
+        return
+    changes = {"mean CCC": found.mean_ccc_change, "macro-F1 of action units": found.unit_f1_change}
+    for name, change in changes.items():
+        if change < -max_drop:
+            yield f"{precision} loses {-change:.4f} {name}, more than --max-drop {max_drop:g}"
 
 
 def warnings(report: Report) -> Iterator[str]:
@@ -227,10 +259,25 @@ def table(report: Report) -> str:
         f"macro-F1 {variant.chain.macro_f1:.4f} ({variant.chain.macro_f1_change:+.4f})"
         for precision, variant in report.variants.items()
     ]
+    lines += [line for name, variant in report.variants.items() for line in _measure_lines(name, variant)]
     lines += class_lines(report)
     lines.append(f"latencies: {report.engine}; FP16 and FP8 have hardly any kernels on CPUs and are for GPUs")
     lines += [f"warning: {line}" for line in warnings(report)]
     return "\n".join(lines)
+
+
+def _measure_lines(precision: Precision, variant: VariantParity) -> list[str]:
+    found = variant.chain.measures
+    if found is None:
+        return []
+    told = [f"CCC with PyTorch's {name} {value:.4f}" for name, value in found.concordance.items()]
+    if found.concordance:
+        told.append(f"mean CCC {found.mean_ccc:.4f} ({found.mean_ccc_change:+.4f})")
+    if found.unit_agreement:
+        least = min(found.unit_agreement, key=lambda name: found.unit_agreement[name])
+        told.append(f"same action units at {found.unit_agreement[least]:.2%} or more ({least})")
+        told.append(f"their macro-F1 {found.unit_f1:.4f} ({found.unit_f1_change:+.4f})")
+    return [f"{precision:<11}{', '.join(told)}"]
 
 
 def class_lines(report: Report) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 import pytest
 
-from emorec_rt.bundle import manifest
+from emorec_rt.bundle import manifest, tasks
 from pages import ROOT, rows, section
 
 PAGE = ROOT / "docs" / "manifest.md"
@@ -17,7 +17,7 @@ STRUCTS = [
     for struct in vars(manifest).values()
     if isinstance(struct, type)
     and issubclass(struct, msgspec.Struct)
-    and struct.__module__ == manifest.__name__
+    and struct.__module__ in {manifest.__name__, tasks.__name__}
     and not struct.__name__.startswith("_")
 ]
 SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
@@ -25,6 +25,10 @@ SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 def described(hint: Any) -> str:
     """A field's type as the page writes it."""
+    if hint is msgspec.UnsetType:
+        return "left out"
+    if hint is tasks.ActionUnit:
+        return "action unit"
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         bounds = [text for meta in hint.__metadata__ for text in _bounds(meta)]
@@ -64,6 +68,9 @@ def expected(struct: type[msgspec.Struct]) -> list[list[str]]:
     for field in msgspec.structs.fields(struct):
         required = field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT
         default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory
+        if default is msgspec.UNSET:
+            found.append([f"`{field.name}`", described(hints[field.name]), "left out"])
+            continue
         text = (
             msgspec.json.encode(default() if callable(default) else default).decode() if not required else ""
         )
@@ -80,7 +87,7 @@ def test_every_field_is_there(struct: type[msgspec.Struct]) -> None:
 
 def test_version_precisions_and_graphs() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    assert f"schema version {manifest.SCHEMA_VERSION}" in text
+    assert f"schema version {manifest.SCHEMA_VERSION}, and {manifest.TASKS_VERSION}" in text
     for precision in get_args(manifest.Precision):
         assert f"`{precision}`" in text
 
@@ -102,9 +109,12 @@ def test_tensors_of_the_graphs() -> None:
         7007: "Da",
         7009: "chunk",
         7011: "C",
+        2: "2",
+        len(tasks.ACTION_UNITS): "A",
         3: "3",
     }
     letters[spec.audio.chunk_samples] = "N"
+    every = tasks.Tasks(valence_arousal=True, action_units=tasks.ACTION_UNITS)
     wanted = [
         [
             f"`{graph}`",
@@ -113,7 +123,7 @@ def test_tensors_of_the_graphs() -> None:
             tensor.dtype,
             f"[{', '.join(letters[n] for n in tensor.shape)}]",
         ]
-        for graph, (inputs, outputs) in manifest.expected_tensors(spec, 7011).items()
+        for graph, (inputs, outputs) in manifest.expected_tensors(spec, 7011, every).items()
         for kind, tensors in (("input", inputs), ("output", outputs))
         for tensor in tensors
     ]

@@ -19,6 +19,11 @@ from emorec_rt.errors import BundleError
 from emorec_rt.files import write_whole
 
 SCHEMA_VERSION: Final = 1
+"""Of bundles that tell classes alone, which every emorec reads."""
+
+TASKS_VERSION: Final = 2
+"""Of bundles that tell more: an emorec that knows the classes alone refuses them, in one line."""
+
 FILE_NAME = "manifest.json"
 
 GraphName = Literal["vision", "audio", "fusion"]
@@ -244,6 +249,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         schema_version: Version of this format.
         name: The bundle's name.
         labels: Class names in the order of the logits.
+        tasks: What the fusion tells beside the classes; left out where that is nothing.
         preprocessing: From media to windows.
         decoding: From logits to labels.
         graphs: ``vision``, ``audio`` and ``fusion``.
@@ -253,9 +259,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         parity: The report of the build: each variant against FP32.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1, 2] = SCHEMA_VERSION
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=64)]
     labels: Annotated[tuple[Label, ...], Meta(min_length=2, max_length=MOST_LABELS)]
+    tasks: Tasks | msgspec.UnsetType = msgspec.UNSET
     preprocessing: Preprocessing
     decoding: Decoding
     graphs: dict[GraphName, Graph]
@@ -302,6 +309,11 @@ def expected_tensors(
             ),
         ),
     }
+
+
+def tasks_of(manifest: Manifest) -> Tasks:
+    """What the bundle's fusion tells beside the classes."""
+    return manifest.tasks if isinstance(manifest.tasks, Tasks) else NO_TASKS
 
 
 def load(path: Path) -> Manifest:
@@ -357,9 +369,11 @@ def _check_version(path: Path, raw: bytes) -> None:
         version = msgspec.json.decode(raw, type=_Versioned).schema_version
     except _DECODE_ERRORS as error:
         raise BundleError(path, f"is not a manifest: {error}") from error
-    if version != SCHEMA_VERSION:
+    if version not in {SCHEMA_VERSION, TASKS_VERSION}:
         raise BundleError(
-            path, f"has schema version {version}, this emorec reads {SCHEMA_VERSION}; export the bundle again"
+            path,
+            f"has schema version {version}, this emorec reads {SCHEMA_VERSION} and {TASKS_VERSION};"
+            " export the bundle again",
         )
 
 
@@ -368,13 +382,19 @@ def _check_consistency(path: Path, manifest: Manifest) -> None:
         raise BundleError(path, f"names no graph {', '.join(missing)}")
     if len(set(manifest.labels)) != len(manifest.labels):
         raise BundleError(path, "names a label twice")
+    if clash := sorted(set(manifest.labels) & set(tasks_of(manifest).measures)):
+        raise BundleError(path, f"has a label and a measure of one name, {clash[0]}")
     if manifest.preprocessing.window.stride > manifest.preprocessing.window.steps:
         raise BundleError(path, "has a window stride longer than the window, which would leave gaps")
     if 2 * manifest.preprocessing.audio.context_tokens >= manifest.preprocessing.audio.chunk_tokens:
         raise BundleError(path, "has audio chunks that are all context")
     if len(manifest.decoding.logit_bias) not in {0, len(manifest.labels)}:
         raise BundleError(path, "has a logit_bias that doesn't match the labels")
-    for name, (inputs, outputs) in expected_tensors(manifest.preprocessing, len(manifest.labels)).items():
+    tasks = tasks_of(manifest)
+    if bool(tasks) != (manifest.schema_version == TASKS_VERSION):
+        raise BundleError(path, f"schema version {manifest.schema_version} doesn't go with its tasks")
+    tensors = expected_tensors(manifest.preprocessing, len(manifest.labels), tasks)
+    for name, (inputs, outputs) in tensors.items():
         _check_graph(path, name, manifest.graphs[name], inputs, outputs, manifest.precision)
 
 

@@ -16,7 +16,7 @@ from emorec_rt.cli.console import tell
 def info(bundle: Path | None) -> None:
     """Show what a BUNDLE holds: labels, window, graphs, hashes checked. Without BUNDLE, the default one."""
     from emorec_rt.bundle import Bundle, open_bundle
-    from emorec_rt.bundle.manifest import GRAPH_NAMES
+    from emorec_rt.bundle.manifest import GRAPH_NAMES, tasks_of
 
     opened: Bundle = open_bundle(bundle)
     manifest = opened.manifest
@@ -26,6 +26,8 @@ def info(bundle: Path | None) -> None:
     if manifest.notice:
         tell(manifest.notice)
     tell(f"labels   {', '.join(manifest.labels)}")
+    if measures := tasks_of(manifest).measures:
+        tell(f"measures {', '.join(measures)}")
     tell(f"window   {spec.window.steps} steps, stride {spec.window.stride}, grid {rate}")
     tell(f"vision   {spec.vision.crop_size}x{spec.vision.crop_size} crops -> {spec.vision.embedding_dim}")
     tell(f"audio    {spec.audio.chunk_tokens} tokens a chunk -> {spec.audio.embedding_dim}")

@@ -171,6 +171,7 @@ class Session:
             self.recognizer.options.source.limits,
             self.recognizer.options.source.tracks,
             self.recognizer.options.source.part_seconds,
+            self.recognizer.measures,
         )
         entry.writers.append((output, FORMATS[output.format].make(target)))
 

@@ -6,13 +6,13 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
-from emorec_rt.bundle.manifest import Manifest
+from emorec_rt.bundle.manifest import Manifest, tasks_of
 from emorec_rt.engines.batching import Pending
 from emorec_rt.faces.cropped import CroppedFrame
 from emorec_rt.media.types import Samples
 from emorec_rt.recognizer.batchers import Batchers
 from emorec_rt.windows.builder import WindowBuilder
-from emorec_rt.windows.decode import FrameRow, RowBuilder, Stitcher
+from emorec_rt.windows.decode import FrameRow, RowBuilder, Stitcher, side_by_side
 from emorec_rt.windows.pace import Pace
 from emorec_rt.windows.prediction import Prediction
 from emorec_rt.windows.schedule import Schedule
@@ -67,9 +67,12 @@ class PersonStream:
         )
         self._fusing: deque[tuple[Window, Pending]] = deque()
         self._stitcher = Stitcher(spec.window.steps)
+        tasks = tasks_of(manifest)
+        self._outputs = ("logits", *tasks.outputs)
         self._rows = RowBuilder(
             manifest.labels,
             manifest.decoding,
+            tasks,
             causal=schedule.causal_smoothing,
             thinned=pace is not None or vision_fps is not None,
         )
@@ -131,7 +134,8 @@ class PersonStream:
         """
         while self._fusing and (outputs := self._fusing[0][1].outputs) is not None:
             window, _ = self._fusing.popleft()
-            yield from self._owned(self._rows.add(self._stitcher.add(window, outputs["logits"])))
+            given = side_by_side([outputs[name] for name in self._outputs])
+            yield from self._owned(self._rows.add(self._stitcher.add(window, given)))
         if self._finished and self._builder.done and not self._fusing and not self.done:
             self.done = True
             yield from self._owned(self._rows.finish())

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emorec_rt.bundle import Bundle
-from emorec_rt.bundle.manifest import GraphName
+from emorec_rt.bundle.manifest import GraphName, tasks_of
 from emorec_rt.engines.base import Engine, Tensors
 from emorec_rt.errors import MediaError, UsageError
 from emorec_rt.media.sources import SourceOptions, masked, open_source, output_stem
@@ -102,6 +102,11 @@ class Recognizer:
     def labels(self) -> tuple[str, ...]:
         """Class names in the order of the probabilities."""
         return self.bundle.manifest.labels
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Names of what rows tell beside the classes, such as ``valence``; empty for most bundles."""
+        return tasks_of(self.bundle.manifest).measures
 
     @property
     def notice(self) -> str:

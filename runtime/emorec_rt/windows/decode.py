@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emorec_rt.bundle.manifest import Decoding
+from emorec_rt.bundle.tasks import NO_TASKS, Tasks
 from emorec_rt.errors import MismatchError
 from emorec_rt.faces import Box
 from emorec_rt.windows.prediction import Prediction
@@ -17,7 +19,7 @@ from emorec_rt.windows.window import Window
 
 
 class SettledStep(NamedTuple):
-    """One step of ``Settled``."""
+    """One step of ``Settled``: its logits ``[C]``, and what the tasks give behind them."""
 
     time_seconds: float
     logits: NDArray[np.float32]
@@ -46,6 +48,11 @@ class Settled:
         left_out = np.zeros(len(self.sound), np.bool_) if self.interpolated is None else self.interpolated
         columns = (self.times_seconds.tolist(), self.logits, self.sound.tolist(), left_out.tolist())
         return list(map(SettledStep, *columns))
+
+
+def side_by_side(outputs: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Outputs of the fusion for one window, ``[T, C]`` and ``[T, K]`` each, as one table."""
+    return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=1)
 
 
 class Stitcher:
@@ -152,14 +159,22 @@ class RowBuilder:
     Args:
         labels: Class names in the order of the logits.
         decoding: Smoothing and prior correction.
+        tasks: What stands behind the logits: it is stitched, smoothed and interpolated as they are.
         causal: Whether to smooth over the past alone.
         thinned: Whether frames may be left out, and rows say which were.
     """
 
     def __init__(
-        self, labels: tuple[str, ...], decoding: Decoding, *, causal: bool = False, thinned: bool = False
+        self,
+        labels: tuple[str, ...],
+        decoding: Decoding,
+        tasks: Tasks = NO_TASKS,
+        *,
+        causal: bool = False,
+        thinned: bool = False,
     ) -> None:
         self._labels = labels
+        self._tasks = tasks
         self._thinned = thinned
         self._bias = np.asarray(decoding.logit_bias or np.zeros(len(labels)), np.float32)
         self._smoother = Smoother(decoding.smoothing_seconds, causal=causal)
@@ -205,7 +220,7 @@ class RowBuilder:
         return self._row(frame, nearest._replace(logits=(1 - share) * before.logits + share * after.logits))
 
     def _row(self, frame: FrameRow, step: SettledStep) -> Prediction:
-        label, probabilities = self._decide(step.logits)
+        label, probabilities = self._decide(step.logits[: len(self._labels)])
         return Prediction(
             frame.index,
             frame.time_seconds,
@@ -216,7 +231,18 @@ class RowBuilder:
             frame.box,
             self._labels,
             interpolated=step.interpolated if self._thinned else None,
+            measures=self._measures(step.logits),
         )
+
+    def _measures(self, outputs: NDArray[np.float32]) -> dict[str, float]:
+        """What the tasks say, by name, of a step's outputs ``[C + K]``; action units as probabilities."""
+        if not self._tasks:
+            return {}
+        values = outputs[len(self._labels) :].astype(np.float64)
+        units = len(self._tasks.action_units)
+        first = len(values) - units
+        values[first:] = 1.0 / (1.0 + np.exp(-values[first:]))
+        return dict(zip(self._tasks.measures, values.tolist(), strict=True))
 
     def _decide(self, logits: NDArray[np.float32]) -> tuple[str, NDArray[np.float32]]:
         shifted = logits + self._bias

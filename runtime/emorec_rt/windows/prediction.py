@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 import numpy as np
@@ -27,6 +28,8 @@ class Prediction:
         person: Identity, from 1, where everyone is followed and the frame shows the person.
         interpolated: Whether the frame was left out, and stands between encoded ones; ``None`` where each
             frame is encoded.
+        measures: What the bundle tells beside the classes, by name: ``valence`` and ``arousal`` from -1 to 1,
+            action units such as ``AU12`` as the probability that they are there; empty for most bundles.
     """
 
     index: int
@@ -39,6 +42,7 @@ class Prediction:
     labels: tuple[str, ...] = ()
     person: int | None = None
     interpolated: bool | None = None
+    measures: Mapping[str, float] = field(default_factory=dict)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Prediction):
@@ -70,6 +74,7 @@ class Prediction:
             "time_seconds": self.time_seconds,
             "label": self.label if self.known else None,
             "probabilities": self.scores,
+            **self.measures,
             "face": self.face,
             "sound": self.sound,
             "box": None if box is None else [box.left, box.top, box.width, box.height],
@@ -82,5 +87,5 @@ class Prediction:
         return {} if self.interpolated is None else {"interpolated": self.interpolated}
 
 
-_VALUES: Final = tuple(field.name for field in fields(Prediction) if field.name != "probabilities")
+_VALUES: Final = tuple(own.name for own in fields(Prediction) if own.name != "probabilities")
 """Compared by ``==``; arrays have an ``==`` of their own, which gives an array."""

@@ -69,7 +69,8 @@ class OutputFormat:
 def _table_format(make: type[CsvFormat | JsonlFormat]) -> Callable[[Target], Format]:
     def made(target: Target) -> Format:
         options = target.options
-        format_, every = make(target.labels, target.video, people=options.people), options.every_seconds
+        format_ = make(target.labels, target.video, people=options.people, measures=target.measures)
+        every = options.every_seconds
         return format_ if every is None else EveryFormat(format_, every)
 
     return made

@@ -106,6 +106,7 @@ class Target:
         limits: What is refused of the input, where a writer reads it again.
         tracks: Tracks of the input that the rows are about, likewise.
         part_seconds: Presentation times between which the rows lie; ``None`` for an open end.
+        measures: Names of what rows tell beside the classes.
     """
 
     source: Path
@@ -116,6 +117,7 @@ class Target:
     limits: MediaLimits = field(default_factory=MediaLimits)
     tracks: Tracks = BEST
     part_seconds: tuple[float | None, float | None] = (None, None)
+    measures: tuple[str, ...] = ()
 
     @property
     def video(self) -> str:

@@ -11,7 +11,7 @@ BOX_COLUMNS = ("box_left", "box_top", "box_width", "box_height")
 
 
 class CsvFormat:
-    """Frame, time, label, one probability a class, flags, face box (empty where there is no face).
+    """Frame, time, label, one probability a class, measures, flags, face box (empty where there is no face).
 
     The label is empty where neither a face was seen nor sound was heard. Where frames may be left out, the
     first row says so, and a column ``interpolated`` comes last.
@@ -20,10 +20,19 @@ class CsvFormat:
         labels: Class names.
         video: Unused; every format takes the same arguments.
         people: Whether to tell persons apart, in a column ``person`` after the time.
+        measures: Names of what rows tell beside the classes.
     """
 
-    def __init__(self, labels: tuple[str, ...], video: str, *, people: bool = False) -> None:  # noqa: ARG002
+    def __init__(
+        self,
+        labels: tuple[str, ...],
+        video: str,  # noqa: ARG002
+        *,
+        people: bool = False,
+        measures: tuple[str, ...] = (),
+    ) -> None:
         self._labels = labels
+        self._measures = measures
         self._people = people
         self._begun = False
 
@@ -45,7 +54,7 @@ class CsvFormat:
         self._begun = True
         person = ["person"] if self._people else []
         last = ["face", "sound", *BOX_COLUMNS, *flags]
-        return csv_line(["frame", "time_seconds", *person, "label", *self._labels, *last])
+        return csv_line(["frame", "time_seconds", *person, "label", *self._labels, *self._measures, *last])
 
     def _cells(self, prediction: Prediction) -> str:
         box = prediction.box
@@ -57,6 +66,7 @@ class CsvFormat:
                 *([str(prediction.person or "")] if self._people else []),
                 prediction.label if prediction.known else "",
                 *(f"{p:.4f}" for p in prediction.probabilities.tolist()),
+                *(f"{prediction.measures[name]:.4f}" for name in self._measures),
                 str(int(prediction.face)),
                 str(int(prediction.sound)),
                 *sides,

@@ -22,10 +22,10 @@ class _Interval:
 class Every:
     """Reduce the frames of each interval ``[k * seconds, (k + 1) * seconds)`` to one row.
 
-    Intervals count on the container's clock. Scores are means over the frames that show or sound like
-    someone; the label is the most probable class of the mean. ``face``, ``sound`` and ``interpolated`` say
-    what at least half of the frames have, the box is the mean box, ``index`` and ``person`` are those of the
-    first frame. An interval without any frame has no row.
+    Intervals count on the container's clock. Scores and measures are means over the frames that show or
+    sound like someone; the label is the most probable class of the mean. ``face``, ``sound`` and
+    ``interpolated`` say what at least half of the frames have, the box is the mean box, ``index`` and
+    ``person`` are those of the first frame. An interval without any frame has no row.
 
     Args:
         seconds: Length of an interval.
@@ -64,6 +64,7 @@ class Every:
             time_seconds=interval.number * self._seconds,
             label=labels[int(mean.argmax())] if labels else first.label,
             probabilities=mean,
+            measures={name: float(np.mean([row.measures[name] for row in known])) for name in first.measures},
             face=_mostly(row.face for row in rows),
             sound=_mostly(row.sound for row in rows),
             box=_mean_box([row.box for row in rows if row.box is not None]),

@@ -14,9 +14,17 @@ class JsonlFormat:
         labels: Class names, the keys of ``probabilities``.
         video: The video's name, repeated in each row, so that rows of several inputs can share a stream.
         people: Whether to tell persons apart, by a key ``person`` after the time.
+        measures: Unused: a row has the names of its own.
     """
 
-    def __init__(self, labels: tuple[str, ...], video: str, *, people: bool = False) -> None:
+    def __init__(
+        self,
+        labels: tuple[str, ...],
+        video: str,
+        *,
+        people: bool = False,
+        measures: tuple[str, ...] = (),  # noqa: ARG002
+    ) -> None:
         self._labels = labels
         self._people = people
         self._video = video
@@ -38,6 +46,7 @@ class JsonlFormat:
                 label: round(p, 4)
                 for label, p in zip(self._labels, prediction.probabilities.tolist(), strict=True)
             },
+            **{name: round(value, 4) for name, value in prediction.measures.items()},
             "face": prediction.face,
             "sound": prediction.sound,
             "box": None if box is None else [round(v, 1) for v in (box.left, box.top, box.width, box.height)],

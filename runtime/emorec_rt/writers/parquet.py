@@ -75,7 +75,7 @@ class ParquetWriter:
             if self._out is None:
                 create = self._library.parquet.ParquetWriter
                 self._out = create(self._file.part, self._schema(), compression="zstd")
-            columns = columns_of(self._rows, self._target.labels)
+            columns = columns_of(self._rows, self._target.labels, self._target.measures)
             arrays = [_array(self._library, field, columns) for field in self._out.schema]
             self._out.write_table(self._library.Table.from_arrays(arrays, schema=self._out.schema))
         self._rows.clear()
@@ -96,7 +96,7 @@ class ParquetWriter:
             "time_seconds": pa.float64(),
             **({"person": pa.int64()} if told_apart else {}),
             "label": pa.string(),
-            **dict.fromkeys(self._target.labels, pa.float32()),
+            **dict.fromkeys((*self._target.labels, *self._target.measures), pa.float32()),
             "face": pa.bool_(),
             "sound": pa.bool_(),
             **dict.fromkeys(BOX_COLUMNS, pa.float32()),

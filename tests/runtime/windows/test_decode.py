@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emorec_rt.bundle.manifest import Decoding
-from emorec_rt.windows.decode import FrameRow, RowBuilder, Settled, Smoother, Stitcher
+from emorec_rt.bundle.tasks import Tasks
+from emorec_rt.windows.decode import FrameRow, RowBuilder, Settled, Smoother, Stitcher, side_by_side
 from emorec_rt.windows.window import Window
 
 T, C = 6, 2
@@ -104,3 +105,29 @@ def test_sound_alone_gives_a_row_for_each_step() -> None:
     rows = RowBuilder(("a", "b"), Decoding())
     predictions = rows.add(settled(np.arange(3) / 25, np.zeros((3, 2)))) + rows.finish()
     assert [(p.index, p.face, p.sound) for p in predictions] == [(k, False, True) for k in range(3)]
+
+
+def test_what_stands_behind_the_logits_is_treated_as_they_are() -> None:
+    tasks = Tasks(valence_arousal=True, action_units=("AU12",))
+    decoding = Decoding(smoothing_seconds=0.1, logit_bias=(0.0, 1.0))
+    rng = np.random.default_rng(0)
+    times, logits = np.arange(20) / 25.0, rng.normal(size=(20, 2)).astype(np.float32)
+    beside = rng.normal(size=(20, 3)).astype(np.float32)
+    found = []
+    for builder, values in (
+        (RowBuilder(("a", "b"), decoding), logits),
+        (RowBuilder(("a", "b"), decoding, tasks), side_by_side([logits, beside[:, :2], beside[:, 2:]])),
+        (RowBuilder(("a", "b", "c"), Decoding(smoothing_seconds=0.1)), beside),
+    ):
+        for index, time in enumerate((times + 0.013).tolist()):
+            builder.add_frame(FrameRow(index, time, face=True, box=None))
+        found.append([*builder.add(Settled(times, values, np.ones(20, np.bool_))), *builder.finish()])
+    plain, both, smoothed = found
+    assert [row.probabilities.tolist() for row in plain] == [row.probabilities.tolist() for row in both]
+    assert all(row.measures == {} for row in plain)
+    for row, other in zip(both, smoothed, strict=True):
+        valence, arousal, unit = row.measures["valence"], row.measures["arousal"], row.measures["AU12"]
+        # The same three as logits of classes: their probabilities tell the differences.
+        logs = np.log(other.probabilities.astype(np.float64))
+        assert valence - arousal == pytest.approx(logs[0] - logs[1], abs=1e-5)
+        assert np.log(unit / (1.0 - unit)) - valence == pytest.approx(logs[2] - logs[0], abs=1e-5)

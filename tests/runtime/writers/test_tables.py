@@ -258,3 +258,45 @@ class TestInterpolated:
 
     def test_a_csv_without_rows_has_column_names(self, tmp_path: Path) -> None:
         assert written("csv", [], tmp_path).read_text().startswith("frame,time_seconds,label,")
+
+
+MEASURED = [replace(row, measures={"valence": 0.01 * k, "AU12": 0.25}) for k, row in enumerate(TALK)]
+
+
+class TestMeasures:
+    """Valence, arousal and action units, of bundles that tell them."""
+
+    def made(self, name: str, folder: Path, **options: float) -> Path:
+        path = folder / f"talk.{name}"
+        target = Target(
+            Path("talk.mp4"), path, EXPRESSIONS, OutputOptions(**options), measures=("valence", "AU12")
+        )
+        write_all(FORMATS[name].make(target), MEASURED)
+        return path
+
+    def test_columns_of_csv_stand_behind_the_classes(self, tmp_path: Path) -> None:
+        head, first, second, *_ = self.made("csv", tmp_path).read_text().splitlines()
+        place = head.split(",").index("valence")
+        assert head.split(",")[place - 1 : place + 3] == ["Other", "valence", "AU12", "face"]
+        assert first.split(",")[place : place + 2] == ["0.0000", "0.2500"]
+        assert second.split(",")[place] == "0.0100"
+
+    def test_keys_of_jsonl_and_of_rows(self, tmp_path: Path) -> None:
+        row = json.loads(self.made("jsonl", tmp_path).read_text().splitlines()[7])
+        assert (row["valence"], row["AU12"]) == (0.07, 0.25)
+        assert MEASURED[7].to_dict()["valence"] == pytest.approx(0.07)
+
+    def test_columns_of_parquet(self, tmp_path: Path) -> None:
+        parquet = pytest.importorskip("pyarrow.parquet")
+        frame = parquet.read_table(self.made("parquet", tmp_path))
+        assert frame.column_names[frame.column_names.index("Other") + 1 :][:2] == ["valence", "AU12"]
+        np.testing.assert_allclose(frame["valence"].to_numpy(), 0.01 * np.arange(100), atol=1e-6)
+
+    def test_intervals_have_means(self, tmp_path: Path) -> None:
+        lines = self.made("jsonl", tmp_path, every_seconds=1.0).read_text().splitlines()
+        assert [json.loads(line)["valence"] for line in lines] == pytest.approx([0.12, 0.37, 0.62, 0.87])
+
+    def test_without_them_nothing_changes(self, tmp_path: Path) -> None:
+        for name in ("csv", "jsonl"):
+            assert "valence" not in written(name, TALK, tmp_path).read_text()
+        assert "valence" not in emorec_rt.table(TALK)

@@ -39,9 +39,26 @@ def score_measures(
     known = [clip for clip in clips if clip.measures is not None]
     if not tasks or not known:
         return None
-    pairs = [_pair(clip, tasks, decoding) for clip in known]
+    pairs = [_pair(clip, decoding) for clip in known]
     predicted, truth = (np.concatenate(part) for part in zip(*pairs, strict=True))
-    columns = {name: (predicted[:, k], truth[:, k]) for k, name in enumerate(tasks.measures)}
+    return compare_measures(predicted, truth, tasks)
+
+
+def compare_measures(
+    predicted: NDArray[np.float32], truth: NDArray[np.float32], tasks: Tasks
+) -> MeasureScores:
+    """Score what a model gave, action units as logits, by the truth.
+
+    Args:
+        predicted: float32 ``[N, K]``, the tasks' measures.
+        truth: float32 ``[N, M]``, all measures, NaN where a label is missing.
+        tasks: The model's.
+    """
+    places = [MEASURES.index(name) for name in tasks.measures]
+    columns = {
+        name: (predicted[:, k], truth[:, place])
+        for k, (name, place) in enumerate(zip(tasks.measures, places, strict=True))
+    }
     labelled = {name: (own[~np.isnan(true)], true[~np.isnan(true)]) for name, (own, true) in columns.items()}
     ccc = {name: concordance(*pair) for name, pair in labelled.items() if name in VALENCE_AROUSAL}
     f1 = {
@@ -58,14 +75,12 @@ def score_measures(
     )
 
 
-def _pair(
-    clip: StitchedClip, tasks: Tasks, decoding: Decoding | None
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What the model gave (action units as logits) and the truth, ``[M, K]`` each."""
+def _pair(clip: StitchedClip, decoding: Decoding | None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What the model gave, ``[R, K]``, and the truth, ``[R, M]``."""
     assert clip.outputs is not None and clip.measures is not None  # noqa: S101, PT018 - of a model with tasks
     smoothing = Decoding(smoothing_seconds=decoding.smoothing_seconds) if decoding else None
     given = decode(clip.times_seconds, clip.outputs, smoothing, clip.at_seconds)
-    return given, clip.measures[:, [MEASURES.index(name) for name in tasks.measures]]
+    return given, clip.measures
 
 
 def concordance(predicted: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
