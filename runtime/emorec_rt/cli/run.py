@@ -134,7 +134,7 @@ GROUPS: Final = {
     show_default=True,
     shell_complete=complete_backends,
     help="Inference library: tensorrt, tensorrt-rtx, onnxruntime-cuda, openvino, onnxruntime; auto takes the "
-    "fastest that works here, and says which. By name only: onnxruntime-tensorrt, torch-tensorrt.",
+    "fastest that works here, and says which. By name only: onnxruntime-tensorrt, torch-tensorrt, triton://HOST:PORT.",
 )
 @click.option(
     "--measure/--no-measure",

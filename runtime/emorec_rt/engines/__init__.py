@@ -18,6 +18,7 @@ from emorec_rt.errors import BackendUnavailableError, BundleError, EngineError, 
 from emorec_rt.machine.cpu import has_int8_dot_products
 
 AUTO: Final = "auto"
+_MARK: Final = "://"
 _logger = logging.getLogger(__name__)
 
 BACKENDS: Final[dict[str, str]] = {
@@ -28,6 +29,7 @@ BACKENDS: Final[dict[str, str]] = {
     "onnxruntime": "emorec_rt.engines.ort",
     "onnxruntime-tensorrt": "emorec_rt.engines.ort_tensorrt",
     "torch-tensorrt": "emorec_torch.tensorrt",
+    "triton": "emorec_rt.engines.triton",
 }
 """Module by name, fastest first where the CPU has 8-bit dot products; see ``by_speed``."""
 
@@ -45,10 +47,17 @@ def by_speed() -> list[str]:
     return names
 
 
+def is_backend(name: str) -> bool:
+    """Say whether there is such a backend: one of ``BACKENDS``, or a server's with its address."""
+    kind, mark, _ = name.partition(_MARK)
+    return kind in BACKENDS and (not mark or describe(kind).at is not None)
+
+
 def describe(name: str) -> Backend:
-    """One of ``BACKENDS``, as its module describes it."""
-    described: Backend = importlib.import_module(BACKENDS[name]).BACKEND
-    return described
+    """One of ``BACKENDS``, as its module describes it, or a server's with its address."""
+    kind, mark, address = name.partition(_MARK)
+    described: Backend = importlib.import_module(BACKENDS[kind]).BACKEND
+    return described.at(address) if mark and described.at is not None else described
 
 
 def choose_backend(
@@ -91,7 +100,7 @@ class _Use:
 
 def _candidates(name: str, use: _Use | None) -> Iterator[str]:
     """The backends to try, best first; at least one."""
-    if name in BACKENDS:
+    if is_backend(name):
         yield name
         return
     if name != AUTO:

@@ -98,6 +98,7 @@ class Backend:
         on_cpu: Whether it runs on the CPU, where ``auto`` may have to time it.
         precision: Chooses the variant of a bundle that it runs where nobody asks for one.
         build: Builds a plan ahead; ``None`` for a library that takes the ONNX file as it is.
+        at: Gives the backend of a server at an address; ``None`` for a library of this machine.
         cannot_build: Tells why it can't build on this machine, which may need less than running; ``None``: as
             ``unavailable``.
     """
@@ -111,6 +112,7 @@ class Backend:
     precision: Callable[[Manifest], Precision] = attrgetter("precision")
     build: Callable[..., Path] | None = None
     cannot_build: Callable[[], str | None] | None = None
+    at: Callable[[str], Backend] | None = None
 
     def unbuildable(self) -> str | None:
         """Reason why nothing can be prepared with it here, in one line; ``None`` when something can."""

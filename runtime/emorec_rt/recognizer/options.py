@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from emorec_rt.bundle.manifest import Precision
-from emorec_rt.engines import AUTO, BACKENDS
+from emorec_rt.engines import AUTO, BACKENDS, is_backend
 from emorec_rt.errors import UsageError
 from emorec_rt.faces import FaceMode, Faces
 from emorec_rt.media.sources import SourceOptions
@@ -38,7 +38,8 @@ class Options:
     source: SourceOptions = field(default_factory=SourceOptions)
 
     def __post_init__(self) -> None:
-        _one_of("backend", self.backend, (AUTO, *BACKENDS))
+        if not (isinstance(self.backend, str) and is_backend(self.backend)):
+            _one_of("backend", self.backend, (AUTO, *BACKENDS))
         _one_of("face", self.face, get_args(FaceMode))
         if self.precision is not None:
             _one_of("precision", self.precision, get_args(Precision))
