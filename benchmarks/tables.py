@@ -56,6 +56,21 @@ def training(result: Result) -> str:
     return f"{table}\n\nMacro F1 on held-out generated clips. {_machine(result)}"
 
 
+def multitask(result: Result) -> str:
+    """Classes alone beside classes with measures, with all labels and with half of them."""
+    head = ["trained on", "macro F1, mean", "by seed", "CCC", "macro F1 of action units"]
+    rows = (
+        [
+            name,
+            f"{row['mean']['macro_f1']:.3f}",
+            ", ".join(f"{run['macro_f1']:.3f}" for run in row["runs"].values()),
+            *(f"{row['mean'][key]:.3f}" if key in row["mean"] else "" for key in ("ccc", "au_f1")),
+        ]
+        for name, row in result["rows"].items()
+    )
+    return _measured(head, rows, result, f"{len(result['seeds'])} seeds. ")
+
+
 def ablation(result: Result) -> str:
     """Worth of each part of the model, and the conclusion."""
     rows = ([name, f"{row['mean']:.3f}", f"{row['std']:.3f}"] for name, row in result["rows"].items())
@@ -575,6 +590,7 @@ TABLES: dict[str, tuple[str | tuple[str, ...], Callable[[Result], str]]] = {
     "speed": (("first_run", "throughput", "live"), speed),
     "first_run": ("first_run", first_run),
     "training": ("training", training),
+    "multitask": ("multitask", multitask),
     "ablation": ("ablation", ablation),
     "people_ablation": ("people_ablation", ablation),
     "real_material": ("real_material", real_material),
