@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -18,10 +19,16 @@ READY: Final = "ready"
 """Line of a process once it has loaded the graph."""
 
 LOAD_SECONDS: Final = 3.0
+"""For all libraries together, since they load at once."""
+
 RUN_SECONDS: Final = 1.0
 """For each library: 0.6 s are timed."""
 
+END_SECONDS: Final = 0.2
+"""For a process that has printed something else, or nothing, to end by itself."""
+
 TOO_LONG: Final = "took too long"
+FAILED: Final = "failed"
 
 
 def rates(paths: Mapping[str, Path], graph: Graph, threads: int) -> dict[str, float | str]:
@@ -36,7 +43,8 @@ def rates(paths: Mapping[str, Path], graph: Graph, threads: int) -> dict[str, fl
         entrants = {
             name: stack.enter_context(_entrant(path, graph, name, threads)) for name, path in paths.items()
         }
-        loaded = {name: entrant.line(LOAD_SECONDS) for name, entrant in entrants.items()}
+        until = time.monotonic() + LOAD_SECONDS
+        loaded = {name: entrant.line(until - time.monotonic()) for name, entrant in entrants.items()}
         return {
             name: entrants[name].rate() if line == READY else entrants[name].reason()
             for name, line in loaded.items()
@@ -76,10 +84,13 @@ class _Entrant:
 
     def reason(self) -> str:
         """Why it printed nothing, in a few words."""
-        code = self._process.wait()
         if self._late:
             return TOO_LONG
-        return f"ended by signal {-code}" if code < 0 else "failed"
+        try:
+            code = self._process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:  # it has said something else, and waits
+            return FAILED
+        return f"ended by signal {-code}" if code < 0 else FAILED
 
     def _give_up(self) -> None:
         self._late = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,7 +121,13 @@ def test_real_libraries_have_rates(bundle: Bundle, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(
     ("does", "told"),
-    [("kill -SEGV $$", "ended by signal 11"), ("exec sleep 60", contest.TOO_LONG), ("", "failed")],
+    [
+        ("kill -SEGV $$", "ended by signal 11"),
+        ("exec sleep 60", contest.TOO_LONG),
+        ("", "failed"),
+        ("echo a notice; exec sleep 60", "failed"),
+        ("exec 1>&-; exec sleep 60", "failed"),
+    ],
 )
 def test_a_process_that_dies_or_hangs_is_told(
     does: str, told: str, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -132,3 +139,17 @@ def test_a_process_that_dies_or_hangs_is_told(
     monkeypatch.setattr(contest, "LOAD_SECONDS", 0.5)
     paths = {"openvino": bundle.graph_file("vision", "fp32")}
     assert contest.rates(paths, bundle.manifest.graphs["vision"], 1) == {"openvino": told}
+
+
+def test_libraries_that_load_slowly_share_the_time(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "python"
+    script.write_text("#!/bin/sh\nexec sleep 60\n")
+    script.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(script))
+    monkeypatch.setattr(contest, "LOAD_SECONDS", 1.0)
+    paths = dict.fromkeys(CPU, bundle.graph_file("vision", "fp32"))
+    begun = time.monotonic()
+    assert set(contest.rates(paths, bundle.manifest.graphs["vision"], 1).values()) == {contest.TOO_LONG}
+    assert time.monotonic() - begun < 1.8
