@@ -93,7 +93,7 @@ def test_an_output_that_is_not_as_declared_is_one_line(backend: str, tmp_path: P
     path = tmp_path / "vision.fp32.onnx"
     path.write_bytes(whole.SerializeToString())
     specs = tuple(TensorSpec(name=name, dtype="float32", shape=(-1, 4)) for name in "xy")
-    entry: Any = SimpleNamespace(inputs=specs[:1], outputs=specs[1:])
+    entry: Any = SimpleNamespace(inputs=specs[:1], outputs=specs[1:], variants={})
 
     def run() -> None:
         describe(backend).open(path, entry, threads=1).run({"x": np.full((1, 4), 300.0, np.float32)})

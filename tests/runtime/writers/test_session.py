@@ -29,7 +29,7 @@ TIMES = [0.04 * i for i in range(25)]
 class Scripted:
     """Gives the same rows for every input; ``broken`` ones fail in the middle."""
 
-    labels, notice = EXPRESSIONS, ""
+    labels, notice, measures = EXPRESSIONS, "", ()
     options = Options()
 
     def __init__(self, times: Sequence[float] = TIMES, broken: Sequence[str] = ()) -> None:
@@ -212,7 +212,7 @@ from emorec_rt.windows.prediction import Prediction
 from emorec_rt.recognizer.options import Options
 from emorec_rt.recognizer.events import Done, Row, Started
 class Scripted:
-    labels, options, notice = ("a", "b"), Options(), ""
+    labels, options, notice, measures = ("a", "b"), Options(), "", ()
     def __init__(self, times):
         self.times, self.read, self.rows = times, [], 0
     def run(self, sources):

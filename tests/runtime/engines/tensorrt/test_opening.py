@@ -300,7 +300,7 @@ def test_a_full_disk_is_one_line(
 
 
 def test_a_file_that_is_no_variant_is_refused(world: World, graph: tuple[Path, Graph]) -> None:
-    with pytest.raises(BundleError, match="no variant of its graph"):
+    with pytest.raises(BundleError, match="not a variant of its graph"):
         ensure_plan(graph[0].with_name("other.onnx"), graph[1])
 
 
