@@ -22,7 +22,7 @@ LOAD_SECONDS: Final = 3.0
 """For all libraries together, since they load at once."""
 
 RUN_SECONDS: Final = 1.0
-"""For each library: 0.6 s are timed."""
+"""For each library: 0.4 s are timed."""
 
 END_SECONDS: Final = 0.2
 """For a process that has printed something else, or nothing, to end by itself."""
