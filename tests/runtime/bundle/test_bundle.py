@@ -84,7 +84,7 @@ def test_a_manifest_that_would_never_end_is_not_read(bundle: Path) -> None:
     ],
     ids=range(9),
 )
-def test_a_manifest_that_is_none(bundle: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_manifest_is_refused(bundle: Path, content: bytes) -> None:
     replace_manifest(bundle, content)
     refusal(bundle)
 

@@ -75,6 +75,7 @@ def in_threads(work: Callable[[int], None], count: int) -> None:
         thread.start()
     for thread in threads:
         thread.join(120.0)
+    assert not any(thread.is_alive() for thread in threads), "a stream hangs"
     for error in errors:
         raise error
 
