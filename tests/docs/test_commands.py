@@ -151,7 +151,7 @@ def test_the_first_two_commands_are_those_of_the_clean_machine() -> None:
     assert len(setups) == 2
     first, second = setups
     assert first.split(" && ")[1] in script
-    assert "pip install -q '.[cpu]'" in script
+    assert "pip\" install -q '.[cpu]'" in script
     assert "pip\" install -q -e '.[dev]'" in script
     assert second.endswith("pytest")
     assert sys.version_info >= (3, 10)
