@@ -32,7 +32,7 @@ _MEL = AudioConfig(kind="mel", width=WIDTH, layers=1, intermediate=8, position_k
 def write_material(folder: Path) -> Path:
     """Four pictures a class and split, three speakers who act, two who don't, and a noise."""
     (folder / "faces").mkdir(parents=True)
-    for name in ("ferplus.npz", "posed_ccby.npz"):
+    for name in ("ferplus.npz", "posed_ccby.npz", "wild.npz"):
         _write_pictures(folder / "faces" / name)
     rows = [
         f"{speaker}-{label}-{take}.wav,{speaker},{label},{fold},train"

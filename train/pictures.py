@@ -13,7 +13,11 @@ The last two blocks of a published tower, on AffectNet::
     python train/pictures.py --preset reference --set stills.last_blocks=2 --set stills.grey=false \
         --data affectnet:/data/affectnet --out runs/affectnet
 
-Going on where that was stopped::
+More pictures for an encoder that has learnt already::
+
+    python train/pictures.py --start runs/people-stills --data npz:more.npz --out runs/more
+
+Going on where a run was stopped::
 
     python train/pictures.py --data npz:faces/ferplus.npz --resume
 """
@@ -47,6 +51,7 @@ ROOT = Path(__file__).resolve().parent.parent
     " (that the pictures have around the face), find=yes (look for the face), labels=A+B.",
 )
 @path_option("--out", help="Folder of the encoder.  [default: runs/PRESET-stills]")
+@path_option("--start", help="Folder of an earlier run whose weights it begins with.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights, order and augmentation.")
 @click.option("--resume", is_flag=True, help="Go on with a run of the same call that was stopped.")
 @click.option(
@@ -60,6 +65,7 @@ def main(
     changes: tuple[str, ...],
     data: tuple[str, ...],
     out: Path | None,
+    start: Path | None,
     seed: int,
     resume: bool,
     device: str,
@@ -86,6 +92,7 @@ def main(
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         pretrained=not random_encoders,
         offline=offline,
+        start=start,
     )
     train_stills(run)
     click.echo(run.out)

@@ -225,6 +225,21 @@ def test_a_new_model_starts_from_the_folder(tmp_path: Path) -> None:
         assert all(torch.equal(weights[key], wanted[key]) for key in wanted)
 
 
+def test_a_run_begins_with_an_earlier_ones_weights(tmp_path: Path) -> None:
+    earlier = stills_run(tmp_path, out=tmp_path / "earlier")
+    train_stills(earlier)
+    model, found = build_still_model(stills_run(tmp_path, start=earlier.out)), load_stills(earlier.out).model
+    pixels, labels = stripes(12, 1)
+    pictures = Pictures(as_rgb(pixels), one_hot(labels, 3))
+    expected = still_logits(found.eval(), pictures, grey=False)
+    np.testing.assert_allclose(still_logits(model.eval(), pictures, grey=False), expected, atol=1e-5)
+    other = msgspec.structs.replace(
+        preset(), model=msgspec.structs.replace(preset().model, labels=("a", "b", "c"))
+    )
+    with pytest.raises(CheckpointError, match="another tower, other crops or other labels"):
+        build_still_model(stills_run(tmp_path, start=earlier.out, preset=other))
+
+
 def test_a_folder_without_an_encoder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"run train/pictures\.py"):
         load_stills(tmp_path)

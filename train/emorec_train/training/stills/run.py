@@ -19,9 +19,10 @@ from emorec_train.data.pictures.types import PictureSet
 from emorec_train.evaluation.metrics import Scores, table
 from emorec_train.evaluation.stills import score_stills
 from emorec_train.model.build import freeze
-from emorec_train.model.checkpoint_parts import TrainingRecord
+from emorec_train.model.checkpoint_parts import CheckpointError, TrainingRecord
+from emorec_train.model.config import ModelConfig
 from emorec_train.model.stills import StillModel
-from emorec_train.model.stills_files import FILE_NAME, StillsFile, save_stills
+from emorec_train.model.stills_files import FILE_NAME, StillsFile, load_stills, save_stills
 from emorec_train.model.text import TextEncoder
 from emorec_train.model.vision import VisionEncoder
 from emorec_train.settings.fields import EncoderSettings, Preset
@@ -48,6 +49,7 @@ class StillsRun:
         command: The command line, for the record.
         pretrained: Start from the weights that the preset names, if any.
         offline: Take those from this machine.
+        start: Folder of an earlier run whose weights it begins with, in the place of published ones.
     """
 
     preset: Preset
@@ -59,6 +61,7 @@ class StillsRun:
     command: str = ""
     pretrained: bool = True
     offline: bool = False
+    start: Path | None = None
 
 
 def train_stills(run: StillsRun) -> dict[str, Scores]:
@@ -90,25 +93,41 @@ def train_stills(run: StillsRun) -> dict[str, Scores]:
 
 
 def build_still_model(run: StillsRun) -> StillModel:
-    """A new model of the preset's towers, with published weights where the preset names any.
+    """A new model of the preset's towers: with an earlier run's weights, published ones, or random ones.
 
     Raises:
         UsageError: Grey can't be folded into this tower.
-        WeightsError: Weights can't be had or don't fit.
+        CheckpointError: The earlier run can't be read, or is of another tower.
+        WeightsError: Published weights can't be had or don't fit.
     """
     config = run.preset.model
     vision = VisionEncoder(config.vision, config.preprocessing.vision)
     text = _text_tower(run.preset)
     if run.preset.stills.grey:
         require_grey(vision)
-    if run.pretrained and config.vision.pretrained:
+    if run.start is None and run.pretrained and config.vision.pretrained:
         from emorec_train.model.pretrained import load_vision
 
         own_text = config.text is not None and bool(config.text.pretrained)
         load_vision(config.vision, vision, None if own_text else text, offline=run.offline)
     if text is not None and run.preset.stills.partial:
         freeze(text)  # the class texts stay where the pretrained tower has them
-    return StillModel(vision, text, config.labels)
+    model = StillModel(vision, text, config.labels)
+    if run.start is not None:
+        _begin_with(run.start, model, config)
+    return model
+
+
+def _begin_with(folder: Path, model: StillModel, config: ModelConfig) -> None:
+    """Fill a model with an earlier run's weights."""
+    earlier = load_stills(folder)
+    file, same = earlier.file, config.preprocessing.vision
+    if (file.labels, file.preprocessing, file.vision) != (config.labels, same, config.vision):
+        raise CheckpointError(folder, "has another tower, other crops or other labels than the preset")
+    model.vision.load_state_dict(earlier.model.vision.state_dict())
+    model.head.load_state_dict(earlier.model.head.state_dict())
+    if model.text_head is not None and earlier.model.text_head is not None:
+        model.text_head.text.load_state_dict(earlier.model.text_head.text.state_dict())
 
 
 def _text_tower(preset: Preset) -> TextEncoder | None:
