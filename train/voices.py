@@ -16,7 +16,7 @@ import click
 import torch
 
 from emorec_rt.cli.exits import INSTALL_WORKSHOP, exit_codes
-from emorec_train.training.distill import DistillSettings
+from emorec_train.training.sound_distill import DistillSettings
 from emorec_train.training.sound_encoder import make_sound_encoder
 
 DEFAULTS = DistillSettings()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -15,6 +16,7 @@ from emorec_rt.errors import UsageError
 from emorec_train.data.dataset_clips import DATA_KEY, DataRequest, reopen_clips
 from emorec_train.data.source import ClipSource, GeneratedClips, LabelledClip
 from emorec_train.data.synthetic import ClipSpec, Split
+from emorec_train.data.unlabelled import UNLABELLED_KEY, UnlabelledClips
 from emorec_train.model.checkpoint import Checkpoint
 from emorec_train.training.people.run import PEOPLE_KEY, recorded_people
 
@@ -86,6 +88,8 @@ def recorded_clips(checkpoint: Checkpoint, data: DataRequest | None = None) -> R
     named = [clip_id for ids in training.clips.values() for clip_id in ids]
     if PEOPLE_KEY in training.settings:
         return RecordedClips(checkpoint, recorded_people(checkpoint))
+    if data is None and UNLABELLED_KEY in training.settings:
+        return RecordedClips(checkpoint, UnlabelledClips(Path(training.settings[UNLABELLED_KEY])))
     if data is None and all(clip_id.isdecimal() for clip_id in named):
         seconds = training.settings.get("clip_seconds")
         spec = ClipSpec() if seconds is None else ClipSpec(seconds=float(seconds))

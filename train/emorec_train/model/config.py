@@ -210,6 +210,7 @@ class AudioConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             its depthwise convolutions.
         position_groups: Its groups.
         mel_bands: Bands of the spectra that ``whisper`` and ``mel`` begin with.
+        token_width: Width of the tokens of ``mel``; ``None`` for ``width``.
         dropout: Dropout while the encoder itself is trained.
         extra: Further fields of the model's configuration in transformers.
     """
@@ -230,10 +231,18 @@ class AudioConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     position_kernel: Positive = 128
     position_groups: Positive = 16
     mel_bands: Positive = 80
+    token_width: Positive | None = None
     dropout: Share = 0.1
     extra: dict[str, Any] = {}
 
+    @property
+    def output_width(self) -> int:
+        """Width of what the encoder gives."""
+        return self.token_width or self.width
+
     def __post_init__(self) -> None:
+        if self.token_width is not None and self.kind != "mel":
+            raise UsageError(f"audio token_width goes with mel, and the kind is {self.kind}")
         if self.kind == "mel":
             if self.position_kernel % 2 == 0:
                 raise UsageError(f"audio position_kernel is {self.position_kernel}; it must be odd here")
@@ -318,7 +327,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         _check_equal(
             spec.vision.embedding_dim, self.vision.output_width, "vision embedding_dim", "vision embed_dim"
         )
-        _check_equal(spec.audio.embedding_dim, self.audio.width, "audio embedding_dim", "audio width")
+        _check_equal(spec.audio.embedding_dim, self.audio.output_width, "audio embedding_dim", "audio width")
         if self.tasks and self.fusion.mode == "zero_shot":
             raise UsageError("fusion mode zero_shot knows classes alone; it has no tasks")
         zero_shot = len(self.labels) if self.fusion.mode == "zero_shot" else 0

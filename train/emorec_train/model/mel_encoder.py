@@ -47,10 +47,10 @@ class MelEncoder(nn.Module):
             _Block(D, config.intermediate, config.position_kernel, DILATIONS[k % len(DILATIONS)])
             for k in range(config.layers)
         )
-        self.projection = nn.Linear(D, D)
+        self.projection = nn.Linear(D, config.output_width)
 
     def forward(self, samples: Tensor) -> Tensor:
-        """Map float32 ``[B, N]`` to ``[B, S, D]``."""
+        """Map float32 ``[B, N]`` to ``[B, S, output width]``."""
         x = self.input_norm(self.log_mel(samples))
         for stem in self.stem:
             x = stem(x)

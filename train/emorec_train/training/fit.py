@@ -63,6 +63,7 @@ def fit_fusion(
     prototypes: Tensor | None,
     seed: int,
     context: FitContext | None = None,
+    start: FusionModel | None = None,
 ) -> FitResult:
     """Train a fusion in ``config.fusion.mode``; the epoch with the best validation macro F1 is kept.
 
@@ -74,6 +75,7 @@ def fit_fusion(
         prototypes: Class texts ``[C, E]`` for the text-guided loss; ``None`` turns it off.
         seed: Of initial weights, order and dropout.
         context: Processes, checkpointing and callbacks.
+        start: A fusion of the same configuration whose weights it begins with.
 
     Raises:
         TrainingDivergedError: The loss is not finite.
@@ -81,7 +83,7 @@ def fit_fusion(
         OutputError: The state can't be written.
     """
     context = context or FitContext()
-    fit = Fit(config, settings, stack_windows(train), prototypes, seed, context.processes)
+    fit = Fit(config, settings, stack_windows(train), prototypes, seed, context.processes, start)
     state = read_state(context.state, fit.fingerprint) if context.state and context.resume else None
     if state is not None:
         fit.restore(state)
@@ -108,6 +110,7 @@ class Fit:
         prototypes: Tensor | None,
         seed: int,
         processes: Processes,
+        start: FusionModel | None = None,
     ) -> None:
         torch.manual_seed(seed)
         if config.fusion.mode in {"visual", "audio"}:
@@ -117,6 +120,8 @@ class Fit:
         self._seed, self._processes = seed, processes
         self._generator = torch.Generator().manual_seed(seed)
         self._fusion = new_fusion(config)
+        if start is not None:
+            self._fusion.load_state_dict(start.state_dict())
         self._text = None
         if prototypes is not None and config.fusion.mode != "audio":
             self._text = TextGuidedLoss(config.fusion.width, prototypes, settings.text_temperature)

@@ -19,7 +19,7 @@ from emorec_train.data.recordings import Recording, SoundTable, load_sounds, rea
 from emorec_train.model.audio import AudioEncoder
 from emorec_train.model.config import AudioConfig
 from emorec_train.model.sound_folder import SoundEncoderFile, read_sound_encoder, write_sound_encoder
-from emorec_train.training.distill import DistillSettings, distill, make_targets
+from emorec_train.training.sound_distill import DistillSettings, distill, make_targets
 from emorec_train.training.teacher import read_teacher
 
 HELD_OUT: Final = "heldout"

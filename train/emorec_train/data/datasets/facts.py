@@ -90,10 +90,11 @@ def _look(task: tuple[Path, bool]) -> _Known:
     path, wanted = task
     before = signature(path)  # a file that changes while it is read is looked at again next time
     sound = sound_hash(path) if wanted else None
-    return _Known(before, MediaFacts(_content(path), sound, wanted))
+    return _Known(before, MediaFacts(content_of(path), sound, wanted))
 
 
-def _content(path: Path) -> str:
+def content_of(path: Path) -> str:
+    """Hash of a file, or of all files of a folder, in hex; of its name where it can't be read."""
     digest = hashlib.sha256()
     try:
         files = sorted(path.iterdir()) if path.is_dir() else [path]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from emorec_rt.bundle.manifest import Normalization, Statistics
 from emorec_rt.errors import UsageError
 from emorec_rt.files import write_whole
+from emorec_rt.machine.cores import usable_cores
 from emorec_train.console import Stopwatch, log, say
 from emorec_train.data.labels import IGNORED
 from emorec_train.data.synthetic import SPLITS, Split
@@ -139,7 +140,7 @@ def prepare_people(run: PeopleRun) -> PreparedPeople:
     )
     with open_cache(run.cache, apart, models, remake=True) as cache:
         every = [clip_id for split in SPLITS for clip_id in source.clip_ids(split)]
-        fill_cache(cache, source, every, apart, models, workers=1)
+        fill_cache(cache, source, every, apart, models, workers=usable_cores())
         windows = {split: cached_windows(cache, source, source.clip_ids(split)) for split in SPLITS}
     return PreparedPeople(config, models, source, windows, _prototypes(run, stills))
 

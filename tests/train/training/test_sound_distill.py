@@ -23,7 +23,8 @@ from emorec_train.model.hub import WeightsError
 from emorec_train.model.pretrained import adopt_pretrained
 from emorec_train.model.sound_folder import SoundEncoderFile, read_sound_encoder
 from emorec_train.training import distill as stage
-from emorec_train.training.distill import (
+from emorec_train.training.loop import Optimiser
+from emorec_train.training.sound_distill import (
     DistillSettings,
     Targets,
     distance,
@@ -32,7 +33,6 @@ from emorec_train.training.distill import (
     pooled,
     sounding,
 )
-from emorec_train.training.loop import Optimiser
 from emorec_train.training.sound_encoder import make_sound_encoder, sounding_tokens
 from emorec_train.training.teacher import read_teacher
 from recording_files import SPEECH, VOICES, write_folder

@@ -216,7 +216,7 @@ def distill(
     if start is not None:
         student.load_state_dict(start.state_dict())
     student.to(device).train()
-    head = Head(config.width, targets, settings).to(device)
+    head = Head(config.output_width, targets, settings).to(device)
     optimiser = Optimiser(
         [student, head],
         steps=settings.steps,
