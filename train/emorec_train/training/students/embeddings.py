@@ -86,7 +86,7 @@ def sound_lesson(teacher: nn.Module, clips: Sequence[CroppedClip], spec: Audio, 
         return Lesson(torch.zeros(0, spec.chunk_samples), empty[..., None].half(), empty.bool())
     samples = torch.stack([piece for piece, _ in pieces])
     real = torch.stack([torch.arange(spec.chunk_tokens) < count for _, count in pieces])
-    parts = tracked(samples.split(CHUNKS_AT_ONCE), label, -(-len(samples) // CHUNKS_AT_ONCE))
+    parts = tracked(torch.split(samples, CHUNKS_AT_ONCE), label, -(-len(samples) // CHUNKS_AT_ONCE))
     outputs = torch.cat([_encoded(teacher, part, CHUNKS_AT_ONCE) for part in parts])
     return Lesson(samples, outputs, real)
 
@@ -103,7 +103,7 @@ def _chunks(clip: CroppedClip, spec: Audio) -> Iterator[tuple[Tensor, int]]:
 
 @torch.inference_mode()
 def _encoded(teacher: nn.Module, inputs: Tensor, at_once: int) -> Tensor:
-    parts = [teacher(part).float().half() for part in inputs.split(at_once)] if len(inputs) else []
+    parts = [teacher(part).float().half() for part in torch.split(inputs, at_once)] if len(inputs) else []
     return torch.cat(parts) if parts else torch.zeros(0, teacher_width(teacher), dtype=torch.float16)
 
 
@@ -126,7 +126,7 @@ def importance(fusion: FusionModel, windows: WindowTable, largest: int) -> tuple
     fusion.eval()
     moved: list[list[Tensor]] = [[], []]
     chosen = torch.linspace(0, len(windows) - 1, min(largest, len(windows))).long()
-    for index in chosen.split(WINDOWS_AT_ONCE):
+    for index in torch.split(chosen, WINDOWS_AT_ONCE):
         batch = windows.select(index)
         streams = (batch.frame_embeddings.requires_grad_(), batch.audio_tokens.requires_grad_())
         logits = fusion(streams[0], batch.frame_mask, streams[1], batch.audio_mask)
@@ -179,20 +179,22 @@ class EmbeddingLoss(nn.Module):
 
 
 def learn_frames(
-    student: nn.Module, lesson: Lesson, loss: EmbeddingLoss, settings: EncoderSettings, seed: int
+    student: nn.Module, lesson: Lesson, distance: EmbeddingLoss, settings: EncoderSettings, seed: int
 ) -> float:
     """Train a visual tower; returns the last loss."""
     generator = torch.Generator().manual_seed(seed)
 
     def loss_of(_: int) -> Tensor:
         index = torch.randint(len(lesson), (settings.batch,), generator=generator)
-        return loss(student(augment_frames(lesson.inputs[index], generator)), lesson.outputs[index].float())
+        said = student(augment_frames(lesson.inputs[index], generator))
+        loss: Tensor = distance(said, lesson.outputs[index].float())
+        return loss
 
     return _learn(student, settings, "visual student", loss_of)
 
 
 def learn_sound(
-    student: nn.Module, lesson: Lesson, loss: EmbeddingLoss, settings: EncoderSettings, seed: int
+    student: nn.Module, lesson: Lesson, distance: EmbeddingLoss, settings: EncoderSettings, seed: int
 ) -> float:
     """Train a sound tower; returns the last loss."""
     generator = torch.Generator().manual_seed(seed)
@@ -200,7 +202,8 @@ def learn_sound(
     def loss_of(_: int) -> Tensor:
         index = torch.randint(len(lesson), (settings.batch,), generator=generator)
         said, real = student(augment_sound(lesson.inputs[index], generator)), lesson.real[index]
-        return loss(said[real], lesson.outputs[index][real].float())
+        loss: Tensor = distance(said[real], lesson.outputs[index][real].float())
+        return loss
 
     return _learn(student, settings, "sound student", loss_of)
 

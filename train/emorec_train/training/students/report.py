@@ -148,7 +148,7 @@ def macro_f1(clips: Sequence[StitchedClip], labels: Sequence[str]) -> float | No
 @torch.inference_mode()
 def _cosine(student: nn.Module, lesson: Lesson) -> float:
     """Mean over all real embeddings, standardised by the teacher's."""
-    said = torch.cat([student(part) for part in lesson.inputs.split(FRAMES)])[lesson.real]
+    said = torch.cat([student(part) for part in torch.split(lesson.inputs, FRAMES)])[lesson.real]
     meant = lesson.known()
     mean, deviation = meant.mean(dim=0), meant.std(dim=0).clamp(min=1e-6)
     return float(F.cosine_similarity((said - mean) / deviation, (meant - mean) / deviation, dim=-1).mean())

@@ -209,7 +209,9 @@ def _source(run: StudentRun, teacher: Checkpoint) -> tuple[ClipSource, dict[str,
     if run.data:
         request = DataRequest(run.data, labels)
         return open_clips(request, workers=run.workers), {DATA_KEY: request.recorded()}
-    kept = {key: settings[key] for key in (DATA_KEY, PEOPLE_KEY, SECONDS_KEY) if key in settings}
+    kept: dict[str, Any] = {
+        key: settings[key] for key in (DATA_KEY, PEOPLE_KEY, SECONDS_KEY) if key in settings
+    }
     if PEOPLE_KEY in kept:
         return recorded_people(teacher), kept
     if DATA_KEY in kept:
