@@ -1,6 +1,6 @@
 """FP32 and INT8 in onnxruntime and OpenVINO, side by side, on full-size graphs with random weights.
 
-    python benchmarks/cpu_engines.py            # some minutes on two cores; writes results/cpu_engines.json
+    python benchmarks/cpu_engines.py            # some minutes; writes results/cpu_engines.MACHINE.json
     python benchmarks/cpu_engines.py --quick    # small graphs, a few runs: only to see that it works
 
 Each round runs every engine once on the same batch, so that whatever else the machine does meets all of them;
@@ -154,7 +154,7 @@ def main(quick: bool, rounds: int) -> None:
         return
     result: dict[str, Any] = {"model": subject.name, "batch": BATCH, "rounds": rounds}
     result["figures"] = [{**asdict(figure), "holds": figure.holds} for figure in figures]
-    click.echo(f"saved {save('cpu_engines', result)}")
+    click.echo(f"saved {save('cpu_engines', result, by_machine=True)}")
     if not all(figure.holds for figure in figures):
         raise SystemExit(1)
 

@@ -1,6 +1,6 @@
 """Calibration and export of every variant at full size: time, memory, and size of the bundle.
 
-    python benchmarks/export_full_size.py            # writes results/export_full_size.json
+    python benchmarks/export_full_size.py            # writes results/export_full_size.MACHINE.json
     python benchmarks/export_full_size.py --quick    # the demo's size: only to see that it works
 
 512 frames, 64 chunks of sound and 64 windows are observed, then every variant of the three graphs is written,
@@ -131,7 +131,7 @@ def main(quick: bool, work_folder: Path | None) -> None:
         "sizes_mb": sizes,
         "figures": [{**asdict(figure), "holds": figure.holds} for figure in figures],
     }
-    click.echo(f"saved {save('export_full_size', result)}")
+    click.echo(f"saved {save('export_full_size', result, by_machine=True)}")
     if not all(figure.holds for figure in figures):
         raise SystemExit(1)
 

@@ -157,7 +157,7 @@ def main(clips: int, seconds: float, workers: int | None, crops: bool, preset: s
     click.echo(f"share: {result['share']:.3f} (limit {result['limit']:g}): {verdict}")
     if quick:
         return
-    click.echo(f"saved {save('features' + options, result)}")
+    click.echo(f"saved {save('features' + options, result, by_machine=True)}")
     if not holds:
         raise SystemExit(1)
 

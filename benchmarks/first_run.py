@@ -3,7 +3,7 @@
     python benchmarks/first_run.py
 
 Each figure is a median of whole-process runs of the installed command and stands beside its limit; the
-result goes to ``benchmarks/results/first_run.json``.
+result goes to ``benchmarks/results/first_run.MACHINE.json``.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def main(runs: int) -> None:
         "figures": [vars(figure) for figure in figures],
         "transcript": transcript(),
     }
-    click.echo(f"saved {save('first_run', result)}")
+    click.echo(f"saved {save('first_run', result, by_machine=True)}")
     if not all(figure.holds for figure in figures):
         raise SystemExit(1)
 

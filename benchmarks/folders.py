@@ -5,8 +5,8 @@
 
 The files are cut from ``examples/demo.mp4`` or the clip that ``--clip`` names; every tenth is no media. Each
 figure is a whole process with the default bundle, start-up included. ``auto`` may become the default of
-``--jobs`` only where it is no slower than 1. The result goes to ``benchmarks/results/folders.json``; exit
-code 1 where a call did not do what it should.
+``--jobs`` only where it is no slower than 1. The result goes to ``benchmarks/results/folders.MACHINE.json``;
+exit code 1 where a call did not do what it should.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def main(quick: bool, clip: Path, jobs: tuple[str, ...]) -> None:
             "calls": [asdict(c) for c in calls],
             "wrong": wrong,
         }
-        click.echo(f"saved {save('folders', result)}")
+        click.echo(f"saved {save('folders', result, by_machine=True)}")
     if wrong:
         raise SystemExit(1)
 

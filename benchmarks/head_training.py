@@ -5,7 +5,7 @@
 Features of the reference's shapes with random content are written and read by the cache of
 ``train/cache.py``, whose gathering of rows counts; the ``affwild2`` preset's fusion is trained on them with
 batches of 16, modality dropout, text guidance and moving average included. Windows a second count reading,
-forward pass, backward pass and step. The result goes to ``benchmarks/results/head_training.json``.
+forward pass, backward pass and step. The result goes to ``benchmarks/results/head_training.MACHINE.json``.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def main(steps: int, quick: bool) -> None:
     click.echo(f"head training: {rate:.1f} windows/s at batch {BATCH} (limit {LIMIT:g}): {verdict}")
     if quick:
         return
-    click.echo(f"saved {save('head_training', result)}")
+    click.echo(f"saved {save('head_training', result, by_machine=True)}")
     if rate < LIMIT:
         raise SystemExit(1)
 

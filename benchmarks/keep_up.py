@@ -9,7 +9,7 @@ figures don't depend on the machine. The labels are the default bundle's. With `
 ``random_bundle.py`` writes it, ``live.py`` sends the demo clip in real time and measures how far rows are
 behind their frames; then agreement is measured once more with as few frames encoded as there. MEDIA are
 folders of real recordings, which are not part of the project. The result goes to
-``benchmarks/results/keep_up.json``; exit code 1 where a limit is missed.
+``benchmarks/results/keep_up.MACHINE.json``; exit code 1 where a limit is missed.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def main(
         result["steady"] = [asdict(figure) for figure in measure_steady(kinds, default, stretch)]
     if quick:
         return
-    click.echo(f"saved {save('keep_up', result)}")
+    click.echo(f"saved {save('keep_up', result, by_machine=True)}")
     if not holds(result):
         raise SystemExit(1)
 

@@ -7,7 +7,7 @@ A sender on the loopback interface encodes the clip at 25 frames a second (``liv
 ``emorec-rt tcp://... --out -`` reads it. The delay of a row is the time from before its frame's encoding in
 the sender to the reading of its line here, so that the encoder's and the network's share is in it. Rows are
 matched with frames by their number, and the number is checked by the time. A frame without a row is lost.
-The result goes to ``benchmarks/results/live.json``; exit code 1 where a limit is missed.
+The result goes to ``benchmarks/results/live.MACHINE.json``; exit code 1 where a limit is missed.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ def main(clip: Path, minutes: float, quick: bool, arguments: tuple[str, ...]) ->
             **delays.figures(),
             "program_said": said.splitlines(),
         }
-        click.echo(f"saved {save('live', record)}")
+        click.echo(f"saved {save('live', record, by_machine=True)}")
     if not delays.holds:
         raise SystemExit(1)
 

@@ -4,7 +4,8 @@ python benchmarks/readme.py            # rewrite the tables
 python benchmarks/readme.py --check    # fail if they differ from the committed measurements
 
 A page marks the place of a table with ``<!-- table:NAME -->`` and ``<!-- end -->``, each on a line of its
-own; ``tables.py`` has the names.
+own; ``tables`` has the names. Where several machines have measured, each has a table of its own, the newest
+first; a table of several measurements takes the newest of each.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import click
 from machine import RESULTS
@@ -40,15 +42,21 @@ def body(name: str) -> str:
     if name not in TABLES:
         raise click.ClickException(f"there is no table {name}; there are {', '.join(TABLES)}")
     source, table = TABLES[name]
-    paths = {one: _path(one) for one in ((source,) if isinstance(source, str) else source)}
-    if not all(path.is_file() for path in paths.values()):
-        return NOT_MEASURED
-    results = {one: json.loads(path.read_text(encoding="utf-8")) for one, path in paths.items()}
-    return table(results[source] if isinstance(source, str) else results)
+    if isinstance(source, str):
+        return "\n\n".join(map(table, measured(source))) or NOT_MEASURED
+    newest = {one: found[0] for one in source if (found := measured(one))}
+    return table(newest) if len(newest) == len(source) else NOT_MEASURED
 
 
-def _path(source: str) -> Path:
-    return ROOT / source if source.endswith(".json") else RESULTS / f"{source}.json"
+def measured(source: str) -> list[dict[str, Any]]:
+    """Results of a measurement on every machine that has made it, the newest first.
+
+    Args:
+        source: Name of the measurement, or a JSON file of the repository.
+    """
+    paths = [ROOT / source] if source.endswith(".json") else sorted(RESULTS.glob(f"{source}.*json"))
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
+    return sorted(results, key=lambda result: str(result.get("machine", {}).get("date", "")), reverse=True)
 
 
 @click.command(help=(__doc__ or "").split("\n", 1)[0])

@@ -8,7 +8,7 @@ A bundle with the reference preset's size and random weights is made once, in FP
 clip (any video with a face and sound) is repeated to about a minute, its pictures played at 25 a second. Each
 contender runs in a process of its own, one after the other, so that all ratios are of one run on one machine;
 those in PyTorch take the first ``--eager-seconds`` alone, and are compared by seconds of media a second. The
-result goes to ``benchmarks/results/throughput.json``; exit code 1 where a limit is missed (not with
+result goes to ``benchmarks/results/throughput.MACHINE.json``; exit code 1 where a limit is missed (not with
 ``--quick``).
 """
 
@@ -193,7 +193,7 @@ def main(cache: Path, clip: Path | None, seconds: float, eager_seconds: float, q
         "ten_times_as_long": long,
         "ratios": [asdict(ratio) for ratio in held],
     }
-    click.echo(f"saved {save('throughput', record)}")
+    click.echo(f"saved {save('throughput', record, by_machine=True)}")
     if not all(ratio.holds for ratio in held):
         raise SystemExit(1)
 

@@ -66,3 +66,5 @@ def test_results_lie_beside_the_machine(tmp_path: Path, monkeypatch: pytest.Monk
     record = json.loads(machine.save("x", {"figures": []}).read_bytes())
     assert record["figures"] == []
     assert record["machine"]["cores"] >= 1
+    assert machine.save("x", {}, by_machine=True).name == f"x.{machine.machine_id()}.json"
+    assert set(record["machine"]["isa"]) <= set(machine.EXTENSIONS.values())

@@ -251,6 +251,7 @@ SHOWN = {
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_row(name: str) -> None:
     source, table = tables.TABLES[name]
+    assert isinstance(source, str)
     lines = table({"machine": MACHINE, **RESULTS[source]}).splitlines()
     assert SHOWN[name] in lines
     bars = {line.count("|") for line in lines if line.startswith("|")}
@@ -277,6 +278,19 @@ def test_a_page_is_filled_between_its_marks(tmp_path: Path, monkeypatch: pytest.
     assert "old" not in filled
     assert filled.endswith("between\n<!-- table:live -->\nNot measured yet.\n<!-- end -->\n")
     assert readme.filled(filled) == filled
+
+
+def test_each_machine_has_a_table_and_the_newest_is_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readme, "RESULTS", tmp_path)
+    for name, date, cpu in (("amd", "2026-01-02", "Zen"), ("intel-amx", "2026-03-04", "Xeon")):
+        own = {**MACHINE, "date": date, "cpu": cpu, "isa": ["AVX2", "AMX"]}
+        record = {"machine": own, **RESULTS["first_run"], "transcript": cpu}
+        (tmp_path / f"first_run.{name}.json").write_text(json.dumps(record))
+    body = readme.body("first_run")
+    assert body.index("Xeon with AVX2, AMX, ") < body.index("Zen with AVX2, AMX, ")
+    assert "Zen" not in readme.body("demo")
 
 
 def test_an_unknown_table_is_an_error() -> None:
