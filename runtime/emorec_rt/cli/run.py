@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 FORMAT_NAMES = (
     "txt",
+    "va.txt",
+    "au.txt",
     "csv",
     "jsonl",
     "parquet",

@@ -10,6 +10,7 @@ from typing import Final
 from emorec_rt.errors import UsageError
 from emorec_rt.files import WholeFile
 from emorec_rt.writers.abaw import abaw_writer
+from emorec_rt.writers.abaw_measures import action_units_writer, valence_arousal_writer
 from emorec_rt.writers.annotate import AnnotatedWriter
 from emorec_rt.writers.base import (
     MIN_SEGMENT_SECONDS,
@@ -78,6 +79,8 @@ def _table_format(make: type[CsvFormat | JsonlFormat]) -> Callable[[Target], For
 
 FORMATS: Final[dict[str, OutputFormat]] = {
     "txt": OutputFormat(abaw_writer, text=True),
+    "va.txt": OutputFormat(valence_arousal_writer, text=True),
+    "au.txt": OutputFormat(action_units_writer, text=True),
     "csv": OutputFormat(text_writer(_table_format(CsvFormat)), text=True),
     "jsonl": OutputFormat(text_writer(_table_format(JsonlFormat)), text=True),
     "parquet": OutputFormat(ParquetWriter),

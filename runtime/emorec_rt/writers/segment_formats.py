@@ -15,7 +15,7 @@ from emorec_rt.writers.source import start_seconds
 
 
 class SegmentsCsvFormat:
-    """Start, end, person, label and mean score of each segment, on the container's clock as in ``csv``.
+    """Start, end, person, label and means of each segment, on the container's clock as in ``csv``.
 
     Args:
         target: What to write.
@@ -23,10 +23,12 @@ class SegmentsCsvFormat:
 
     def __init__(self, target: Target) -> None:
         self._segmenter = PeopleSegmenter(target.labels, target.options.min_segment_seconds)
+        self._measures = target.measures
 
     def header(self) -> str:
         """Column names."""
-        return csv_line(["start_seconds", "end_seconds", "person", "label", "mean_score"])
+        means = [f"mean_{name}" for name in self._measures]
+        return csv_line(["start_seconds", "end_seconds", "person", "label", "mean_score", *means])
 
     def row(self, prediction: Prediction) -> str:
         """The segments that this frame completes, often none."""
@@ -38,7 +40,10 @@ class SegmentsCsvFormat:
 
     def _line(self, segment: Segment) -> str:
         times = f"{segment.start_seconds:.3f}", f"{segment.end_seconds:.3f}"
-        return csv_line([*times, person_name(segment.person), segment.label, f"{segment.probability:.4f}"])
+        means = [segment.probability, *(segment.measures[name] for name in self._measures)]
+        return csv_line(
+            [*times, person_name(segment.person), segment.label, *(f"{mean:.4f}" for mean in means)]
+        )
 
 
 class BorisFormat(SegmentsCsvFormat):
@@ -120,6 +125,7 @@ def segment_record(segment: Segment) -> dict[str, Any]:
         "person": segment.person,
         "label": segment.label,
         "mean_score": round(segment.probability, 4),
+        **{f"mean_{name}": round(mean, 4) for name, mean in segment.measures.items()},
     }
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -32,6 +32,7 @@ class Segment:
         label: The class.
         probability: Mean probability of the class over the segment's frames.
         person: Number of the person; ``None`` where persons are not told apart.
+        measures: Means over the same frames of what the bundle tells beside the classes, by name.
     """
 
     start_seconds: float
@@ -39,6 +40,7 @@ class Segment:
     label: str
     probability: float
     person: int | None = None
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -46,7 +48,7 @@ class _Run:
     label: int
     start_seconds: float
     end_seconds: float
-    total: NDArray[np.float64]  # [C], sum of the probabilities
+    total: NDArray[np.float64]  # [C + M], sum of the probabilities and of what is told beside them
     frames: int
 
     @property
@@ -99,6 +101,7 @@ class Segmenter:
 
     def __init__(self, labels: tuple[str, ...], min_seconds: float) -> None:
         self._labels = labels
+        self._measures: tuple[str, ...] = ()
         self._position = {label: index for index, label in enumerate(labels)}
         self._min_seconds = min_seconds
         self._clock = FrameClock()
@@ -121,15 +124,16 @@ class Segmenter:
 
     def _add(self, prediction: Prediction) -> list[Segment]:
         label = self._position[prediction.label]
-        probabilities = prediction.probabilities.astype(np.float64)
+        self._measures = tuple(prediction.measures)
+        told = np.array([*prediction.probabilities, *prediction.measures.values()], np.float64)
         run, given = self._run, []
         if run is not None and run.label == label:
-            run.total += probabilities
+            run.total += told
             run.frames += 1
             return []
         if run is not None:
             given = self._close(run, prediction.time_seconds)
-        self._run = _Run(label, prediction.time_seconds, prediction.time_seconds, probabilities, 1)
+        self._run = _Run(label, prediction.time_seconds, prediction.time_seconds, told, 1)
         return given
 
     def finish(self) -> list[Segment]:
@@ -167,8 +171,10 @@ class Segmenter:
         return runs
 
     def _segment(self, run: _Run) -> Segment:
-        probability = float(run.total[run.label]) / run.frames
-        return Segment(run.start_seconds, run.end_seconds, self._labels[run.label], probability)
+        means = run.total / run.frames
+        measures = dict(zip(self._measures, means[len(self._labels) :].tolist(), strict=True))
+        label, probability = self._labels[run.label], float(means[run.label])
+        return Segment(run.start_seconds, run.end_seconds, label, probability, measures=measures)
 
 
 class PeopleSegmenter:

@@ -296,6 +296,25 @@ class TestMeasures:
         lines = self.made("jsonl", tmp_path, every_seconds=1.0).read_text().splitlines()
         assert [json.loads(line)["valence"] for line in lines] == pytest.approx([0.12, 0.37, 0.62, 0.87])
 
+    def test_segments_have_means(self, tmp_path: Path) -> None:
+        head, first, *_ = self.made("segments.csv", tmp_path).read_text().splitlines()
+        assert head.endswith(",mean_score,mean_valence,mean_AU12")
+        segment = json.loads(self.made("json", tmp_path).read_text())["segments"][0]
+        inside = [
+            row for row in MEASURED if segment["start_seconds"] <= row.time_seconds < segment["end_seconds"]
+        ]
+        mean = np.mean([row.measures["valence"] for row in inside])
+        assert float(first.split(",")[-2]) == pytest.approx(mean, abs=1e-4)
+        assert (segment["mean_valence"], segment["mean_AU12"]) == (pytest.approx(mean, abs=1e-4), 0.25)
+
+    def test_the_challenges_own_files(self, tmp_path: Path) -> None:
+        head, *rows = self.made("va.txt", tmp_path).read_text().splitlines()
+        assert head == "image_location,valence"
+        assert rows[7] == "talk/00008.jpg,0.0700"
+        assert self.made("au.txt", tmp_path).read_text().startswith("image_location,AU12\ntalk/00001.jpg,0\n")
+        with pytest.raises(OutputError, match="tells no action units"):
+            written("au.txt", TALK, tmp_path)
+
     def test_without_them_nothing_changes(self, tmp_path: Path) -> None:
         for name in ("csv", "jsonl"):
             assert "valence" not in written(name, TALK, tmp_path).read_text()
