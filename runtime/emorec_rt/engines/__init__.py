@@ -130,7 +130,7 @@ def _by_measurement(names: list[str], use: _Use) -> list[str]:
     if not question.worthwhile:
         return names
     answer = question.kept()
-    if answer is None:
+    if answer is None or not answer.settled:
         answer = question.measured()
         _logger.warning("auto: %s with %s here; kept in %s", answer, answer.bundle, question.folder)
     return answer.reordered(names)

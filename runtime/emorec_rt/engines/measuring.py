@@ -2,7 +2,8 @@
 
 The order by CPU features, see ``engines.by_speed``, is right for the machines that were measured and a guess
 elsewhere. A large model takes a few seconds of timing at its first run, 5 at most; a small one takes none.
-The answer is kept in the user's cache until CPU, cores, libraries or the model change.
+The answer is kept in the user's cache until CPU, cores, libraries or the model change; where a library took
+too long, it is only kept for the next try.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +37,11 @@ SMALL_BYTES: Final = 16 * 2**20
 
 FOLDER: Final = "auto"
 
+MOST_TRIES: Final = 3
+"""Runs that time the libraries while one of them takes too long; then one run a day does."""
+
+DAY_SECONDS: Final = 86400.0
+
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Rates of a bundle's visual encoder on this machine, in the user's cache.
@@ -45,6 +52,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         graph: SHA-256 of the encoder's file.
         threads: Of the library.
         rates: Pictures a second by backend; in words why there are none.
+        tries: Times that they were measured until now, this one included.
+        at: Seconds from 1970 to the measurement.
     """
 
     machine: dict[str, str]
@@ -52,6 +61,15 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     graph: str
     threads: int
     rates: dict[str, float | str]
+    tries: int = 1
+    at: float = 0.0
+
+    @property
+    def settled(self) -> bool:
+        """Say whether it stands: where one took too long, the machine may only have been busy."""
+        if TOO_LONG not in self.rates.values():
+            return True
+        return self.tries >= MOST_TRIES and abs(time.time() - self.at) < DAY_SECONDS
 
     def reordered(self, names: Sequence[str]) -> list[str]:
         """Some backends by their rates; one that failed comes last.
@@ -107,7 +125,7 @@ class Question:
 
     def measured(self) -> Measured:
         """Time every library, and keep the answer; that it can't be kept costs the next run the same time."""
-        manifest = self.bundle.manifest
+        manifest, earlier = self.bundle.manifest, self.kept()
         paths = {name: self.bundle.graph_file("vision", one) for name, one in self.precisions.items()}
         answer = Measured(
             machine=self._machine,
@@ -115,6 +133,8 @@ class Question:
             graph=self._graph,
             threads=self._threads,
             rates=rates(paths, manifest.graphs["vision"], self._threads),
+            tries=1 + (earlier.tries if earlier else 0),
+            at=time.time(),
         )
         if os.environ.get(SWITCH):
             return answer

@@ -54,6 +54,21 @@ def test_the_faster_library_is_taken_and_kept(
     assert list(measuring.kept_answers()) == [answer]
 
 
+def test_a_busy_moment_is_measured_anew(bundle: Bundle, timed: list[dict[str, float | str]]) -> None:
+    timed += [{"openvino": contest.TOO_LONG, "onnxruntime": 2.0}, {"openvino": 1.0, "onnxruntime": 2.0}]
+    assert [chosen(bundle) for _ in range(3)] == ["openvino", "onnxruntime", "onnxruntime"]
+
+
+def test_a_library_that_always_takes_too_long_is_tried_once_a_day(
+    bundle: Bundle, timed: list[dict[str, float | str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed += [{"openvino": contest.TOO_LONG, "onnxruntime": 2.0}] * (measuring.MOST_TRIES + 1)
+    assert {chosen(bundle) for _ in range(5)} == {"openvino"}
+    assert len(timed) == 1
+    monkeypatch.setattr(measuring, "DAY_SECONDS", 0.0)
+    chosen(bundle)
+
+
 def test_another_machine_is_measured_anew(
     bundle: Bundle, timed: list[dict[str, float | str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
