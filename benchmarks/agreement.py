@@ -1,6 +1,6 @@
 """Label agreement of INT8 and FP16 with FP32, on held-out generated clips and on real recordings.
 
-    python benchmarks/agreement.py --media MEDIA              # writes results/agreement.json
+    python benchmarks/agreement.py --media MEDIA              # writes results/agreement.MACHINE.json
     python benchmarks/agreement.py --quick                    # two clips: only to see that it works
 
 The default bundle, or another with ``--bundle``. Variants that it lacks are made from its FP32 graphs
@@ -221,7 +221,7 @@ def main(folder: Path | None, clips: int, media: tuple[Path, ...], quick: bool) 
     if quick:
         return
     result = {"bundle": bundle.manifest.name, "figures": [{**asdict(f), "holds": f.holds} for f in figures]}
-    click.echo(f"saved {save('agreement', result)}")
+    click.echo(f"saved {save('agreement', result, by_machine=True)}")
     if not all(figure.holds for figure in figures):
         raise SystemExit(1)
 

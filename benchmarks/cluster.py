@@ -6,8 +6,8 @@
 
 Needs ``pip install 'emorec[ray]'``. Each figure is a whole process, start-up included: that of Ray too. Calls
 alternate, and their order turns from pair to pair, so that what else a machine does falls on both. Results
-must be the same bytes. The result goes to ``benchmarks/results/cluster.json``; exit code 1 where a limit is
-missed.
+must be the same bytes. The result goes to ``benchmarks/results/cluster.MACHINE.json``; exit code 1 where
+a limit is missed.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def main(quick: bool, pairs: int, seconds: float) -> None:
     click.echo(f"ratio {figures.ratio}  same results: {figures.same}")
     if not quick:
         limits = {"ratio": MOST_RATIO}
-        click.echo(f"saved {save('cluster', {**asdict(figures), 'limits': limits})}")
+        click.echo(f"saved {save('cluster', {**asdict(figures), 'limits': limits}, by_machine=True)}")
     if not figures.same or (not quick and figures.ratio > MOST_RATIO):
         raise SystemExit(1)
 

@@ -7,7 +7,7 @@ MEDIA are folders of real recordings or files, which are not part of the project
 alone are run. Agreement is the share of rows whose label is exact mode's. Speed is exact mode's time by the
 mode's, each the best of ``--repeats`` passes of the whole chain over all clips of a kind; with a small model,
 decoding and faces take most of it, so the ratio says something of one bundle alone. The result goes to
-``benchmarks/results/fast_modes.json``.
+``benchmarks/results/fast_modes.MACHINE.json``.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def main(media: tuple[Path, ...], bundle: Path | None, backend: str, repeats: in
             "precision": model.precision,
             "modes": [asdict(figure) for figure in measured],
         }
-        click.echo(f"saved {save('fast_modes', result)}")
+        click.echo(f"saved {save('fast_modes', result, by_machine=True)}")
 
 
 if __name__ == "__main__":

@@ -58,7 +58,8 @@ def save(name: str, result: dict[str, Any], *, by_machine: bool = False) -> Path
     Args:
         name: Of the measurement.
         result: Its figures.
-        by_machine: Keep it beside those of other kinds of machines, as ``NAME.MACHINE.json``: for speeds.
+        by_machine: Keep it beside those of other kinds of machines, as ``NAME.MACHINE.json``: for speeds, and
+            for what depends on how the processor computes 8 bits.
     """
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / (f"{name}.{machine_id()}.json" if by_machine else f"{name}.json")

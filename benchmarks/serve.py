@@ -3,7 +3,7 @@
     python benchmarks/serve.py
 
 Starts ``emorec-rt serve`` in a process of its own, sends the demo clip eight times at once and compares the
-rows with the command line's, then sends malformed requests. Writes ``benchmarks/results/serve.json``.
+rows with the command line's, then sends malformed requests. Writes ``benchmarks/results/serve.MACHINE.json``.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ def main(requests: int, uploads: int, seed: int) -> None:
         "unanswered_in_time": statuses[-1],
     }
     print(json.dumps(result, indent=2))
-    save("serve", result)
+    save("serve", result, by_machine=True)
     if broken or statuses[-1] or worst > 1e-3:
         raise SystemExit(1)
 

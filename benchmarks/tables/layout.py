@@ -34,6 +34,13 @@ def cpu_line(result: Result) -> str:
     return f"{machine['cpu']}{isa}, {machine['cores']} cores"
 
 
+def unknown_line(results: Iterable[Result]) -> str:
+    """Sentence about results that don't tell their machine's instruction sets; empty where all do."""
+    machines = (result["machine"] for result in results)
+    unknown = sorted({machine["cpu"] for machine in machines if not machine.get("isa")})
+    return f"Instruction sets of {' and '.join(unknown)} were not recorded." if unknown else ""
+
+
 def named(figures: Iterable[Result], name: str) -> Result:
     """The figure of a name."""
     return next(figure for figure in figures if figure["name"] == name)

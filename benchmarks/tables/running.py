@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from tables.layout import NOT_MEASURED, Result, bundle_line, cpu_line, limit, measured, named, table
+from tables.layout import (
+    NOT_MEASURED,
+    Result,
+    bundle_line,
+    cpu_line,
+    limit,
+    measured,
+    named,
+    table,
+    unknown_line,
+)
 
 FIRST_RUN = ("first row after start", "demo clip, engines loaded", "peak memory")
 
@@ -28,7 +38,7 @@ def speed(results: Result) -> str:
         ["the paper's model at full size, INT8", f"{own['value']:.1f} x real time", cpu_line(full)],
         ["the same beside PyTorch", f"{eager['value']:.0f} x as fast", cpu_line(full)],
     ]
-    return table(["", "measured", "on"], rows)
+    return f"{table(['', 'measured', 'on'], rows)}\n\n{unknown_line((first, full, live))}".rstrip()
 
 
 def first_run(result: Result) -> str:
