@@ -47,6 +47,7 @@ TABLES: dict[str, tuple[str | tuple[str, ...], Callable[[Result], str]]] = {
     "cluster": ("cluster", many.cluster),
     "million_hours": (("folders", "throughput"), many.million_hours),
     "fuzz": ("fuzz", running.fuzz),
+    "kills": ("kills", running.kills),
     "streams": ("streams", running.streams),
     "arm64_wheels": ("arm64_wheels", engines.arm64_wheels),
 }

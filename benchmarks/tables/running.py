@@ -182,6 +182,23 @@ def serve(result: Result) -> str:
     return measured([bundle_line(result), "measured", "limit"], rows, result)
 
 
+def kills(result: Result) -> str:
+    """Programs that are killed again and again."""
+    rows = [
+        [
+            one["name"],
+            one["kills"],
+            f"{one['seconds']:.1f} s",
+            one["results"],
+            len(one["differing"]),
+            len(one["left"]),
+        ]
+        for one in result["programs"]
+    ]
+    head = ["program", "kills", "undisturbed", "results", "that differ", "left behind"]
+    return measured(head, rows, result)
+
+
 def streams(result: Result) -> str:
     """Threads that share a recogniser, beside one."""
     rows = [

@@ -201,6 +201,11 @@ RESULTS: dict[str, dict[str, Any]] = {
     },
 }
 RESULTS["people_ablation"] = RESULTS["ablation"]
+RESULTS["kills"] = {
+    "programs": [
+        {"name": "cache", "kills": 20, "seconds": 4.56, "results": 38, "differing": [], "left": ["a.part"]}
+    ]
+}
 RESULTS["multitask"] = {
     "seeds": [0, 1],
     "rows": {
@@ -237,6 +242,7 @@ SHOWN = {
     "live": "| delay, 95th percentile | 0.60 s | <= 1 |",
     "agreement": "| int8 | 9 real | 4000 | 99.712% | - |",
     "outliers": "| audio | 25 | 0.9990 | 0.7100 | 0.9950 |",
+    "kills": "| cache | 20 | 4.6 s | 38 | 0 | 1 |",
     "fuzz": "| files | 1000 | 700 complete, 300 error | 0 |",
     "cluster": "| the second beside the first | 1.17x | <= 1.15, **missed** |",
     "streams": "| threads beside one | 1.25 x | >= 1.0 |",
