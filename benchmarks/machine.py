@@ -18,7 +18,6 @@ EXTENSIONS = {
     "i8mm": "i8mm",
     "avx_vnni": "AVX-VNNI",
     "avx512_vnni": "AVX512-VNNI",
-    "avx512_bf16": "AVX512-BF16",
     "amx_int8": "AMX",
 }
 """Extensions by the flag of /proc/cpuinfo, weakest first."""

@@ -30,7 +30,7 @@ def machine_line(result: Result) -> str:
 def cpu_line(result: Result) -> str:
     """Processor and its cores."""
     machine = result["machine"]
-    isa = f" with {', '.join(machine['isa'])}" if machine.get("isa") else ""
+    isa = f" with {', '.join(machine['isa'][-2:])}" if machine.get("isa") else ""
     return f"{machine['cpu']}{isa}, {machine['cores']} cores"
 
 
