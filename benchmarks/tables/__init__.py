@@ -27,6 +27,8 @@ TABLES: dict[str, tuple[str | tuple[str, ...], Callable[[Result], str]]] = {
     "people_classes": ("people", people.people_classes),
     "people_int8": ("people", people.people_int8),
     "cpu_engines": ("cpu_engines", engines.cpu_engines),
+    "auto": ("auto", engines.auto),
+    "auto_limits": ("auto", engines.auto_limits),
     "export_full_size": ("export_full_size", engines.export_full_size),
     "rtx_engines": ("rtx_engines", engines.rtx_engines),
     "features": ("features", training.features),

@@ -53,6 +53,25 @@ def cpu_engines(result: Result) -> str:
     return measured(head, rows, result, f"Batches of {result['batch']}, full size, random weights. ")
 
 
+def auto(result: Result) -> str:
+    """Speed of the whole chain by backend, and which one ``auto`` takes."""
+    head = ["bundle", "precision", "backend", "times real time", "`auto` takes"]
+    rows = (
+        [c["bundle"], c["precision"], name, f"{speed:.2f}", "it" if name == c["taken"] else ""]
+        for c in result["cases"]
+        for name, speed in c["speeds"].items()
+    )
+    return measured(head, rows, result, f"Load average before: {result['load_average']:.1f}. ")
+
+
+def auto_limits(result: Result) -> str:
+    """Choosing, and the wait for the first row."""
+    rows = (
+        [f["name"], f"{f['value']:.2f} {f['unit']}", limit(f["limit"], f["value"])] for f in result["figures"]
+    )
+    return measured(["`auto`", "measured", "limit"], rows, result)
+
+
 def export_full_size(result: Result) -> str:
     """Time, memory, size."""
     rows = (

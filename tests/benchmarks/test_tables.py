@@ -66,6 +66,13 @@ RESULTS: dict[str, dict[str, Any]] = {
         "interval_95": [0.25, 0.37],
         "untrained": {"average_recall": 0.2, "interval_95": [0.15, 0.26]},
     },
+    "auto": {
+        "load_average": 0.1,
+        "cases": [
+            {"bundle": "random", "precision": "int8", "taken": "openvino", "speeds": {"openvino": 5.0}}
+        ],
+        "figures": [{**FIGURE, "limit": "<= 5"}],
+    },
     "cpu_engines": {
         "batch": 16,
         "figures": [
@@ -233,6 +240,8 @@ SHOWN = {
     "ablation": "| bi-directional | 0.750 | 0.010 |",
     "real_material": "| face | 3 | 0.300 | 0.100 to 0.600 | 0.200 | 0.125 |",
     "sound": "| untrained | 0.200 | 0.150 to 0.260 | 0.143 |",
+    "auto": "| random | int8 | openvino | 5.00 | it |",
+    "auto_limits": "| calibration | 12.34 s | <= 5, **missed** |",
     "cpu_engines": "| vision | openvino int8 | 10.0 ms | 1600.0 | 3.50x | >= 3 |",
     "export_full_size": "| calibration | 12.3 s | <= 900 |",
     "features": "| share | 0.90 | >= 0.8 |",
