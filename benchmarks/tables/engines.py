@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tables.layout import Result, limit, measured, table
+from tables.layout import Result, figures, limit, measured, table
 
 
 def parity(manifest: Result) -> str:
@@ -66,19 +66,12 @@ def auto(result: Result) -> str:
 
 def auto_limits(result: Result) -> str:
     """Choosing, and the wait for the first row."""
-    rows = (
-        [f["name"], f"{f['value']:.2f} {f['unit']}", limit(f["limit"], f["value"])] for f in result["figures"]
-    )
-    return measured(["`auto`", "measured", "limit"], rows, result)
+    return figures("`auto`", result["figures"], result)
 
 
 def export_full_size(result: Result) -> str:
     """Time, memory, size."""
-    rows = (
-        [f["name"], f"{f['value']:.1f} {f['unit']}", limit(f"<= {f['limit']:g}", f["value"])]
-        for f in result["figures"]
-    )
-    return measured(["full size, random weights", "measured", "limit"], rows, result)
+    return figures("full size, random weights", result["figures"], result)
 
 
 def throughput(result: Result) -> str:
@@ -90,10 +83,7 @@ def throughput(result: Result) -> str:
 
 def throughput_ratios(result: Result) -> str:
     """Limits of INT8 on the best backend."""
-    rows = (
-        [r["name"], f"{r['value']:.2f} {r['unit']}", limit(r["limit"], r["value"])] for r in result["ratios"]
-    )
-    return measured([f"INT8, {result['backend']}", "measured", "limit"], rows, result)
+    return figures(f"INT8, {result['backend']}", result["ratios"], result)
 
 
 def _contender(name: str, result: Result) -> list[object]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from operator import ge, gt, le, lt
 from typing import Any, Final
+
+from figure import holds
 
 Result = dict[str, Any]
 NOT_MEASURED: Final = "Not measured yet."
@@ -56,8 +57,12 @@ def interval(bounds: Sequence[float]) -> str:
     return f"{bounds[0]:.3f} to {bounds[1]:.3f}"
 
 
+def figures(head: str, found: Iterable[Result], result: Result) -> str:
+    """Numbers beside their limits, see ``figure.Figure``."""
+    rows = ([f["name"], f"{f['value']:.2f} {f['unit']}", limit(f["limit"], f["value"])] for f in found)
+    return measured([head, "measured", "limit"], rows, result)
+
+
 def limit(limit: str, value: float) -> str:
-    """A limit such as ``>= 0.8``, and whether the value misses it; without a sign there is none."""
-    sign, _, number = limit.partition(" ")
-    holds = {"<": lt, "<=": le, ">=": ge, ">": gt}.get(sign)
-    return limit if holds is None or holds(value, float(number)) else f"{limit}, **missed**"
+    """A limit such as ``>= 0.8``, and whether the value misses it."""
+    return limit if holds(limit, value) else f"{limit}, **missed**"

@@ -7,6 +7,7 @@ from tables.layout import (
     Result,
     bundle_line,
     cpu_line,
+    figures,
     limit,
     measured,
     named,
@@ -43,10 +44,7 @@ def speed(results: Result) -> str:
 
 def first_run(result: Result) -> str:
     """Start-up, speed, memory."""
-    rows = (
-        [f["name"], f"{f['value']:.2f} {f['unit']}", limit(f["limit"], f["value"])] for f in result["figures"]
-    )
-    return measured([bundle_line(result), "measured", "limit"], rows, result)
+    return figures(bundle_line(result), result["figures"], result)
 
 
 def live(result: Result) -> str:
