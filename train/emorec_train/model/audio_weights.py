@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from emorec_train.model.hub import (
     UnavailableError,
     WeightsError,
     absent,
+    configuration,
     fetch_command,
     hub_file,
     short,
@@ -116,14 +116,14 @@ def _parts(pretrained: str, weights: HubFile) -> list[str]:
     """The files that an index names; none where the weights are one file."""
     if weights.path.name != INDEX_FILE:
         return []
-    places = _json(pretrained, weights.path).get("weight_map")
+    places = configuration(pretrained, weights.path).get("weight_map")
     if not isinstance(places, dict):
         raise WeightsError(pretrained, f"{weights.path} names no files")
     return sorted({str(part) for part in places.values()})
 
 
 def _opened(pretrained: str, folder: Path, revision: str) -> AudioWeights:
-    config = _json(pretrained, folder / CONFIG_FILE)
+    config = configuration(pretrained, folder / CONFIG_FILE)
     kind = config.get("model_type")
     if kind not in _MODELS:
         raise WeightsError(pretrained, f"are of a model {kind!r}; there are {', '.join(_MODELS)}")
@@ -139,21 +139,11 @@ def _normalizes(pretrained: str, folder: Path, kind: str) -> bool:
         done = "normalised" if usual else "not normalised"
         say(f"weights {pretrained}: no {EXTRACTOR_FILE}; chunks are {done}, as most such models expect")
         return usual
-    extractor = _json(pretrained, folder / EXTRACTOR_FILE)
+    extractor = configuration(pretrained, folder / EXTRACTOR_FILE)
     rate = extractor.get("sampling_rate", SAMPLE_RATE_HZ)
     if rate != SAMPLE_RATE_HZ:
         raise WeightsError(pretrained, f"expect sound at {rate} Hz; emorec's is at {SAMPLE_RATE_HZ} Hz")
     return bool(extractor.get("do_normalize", usual))
-
-
-def _json(pretrained: str, path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WeightsError(pretrained, f"{path} can't be read: {error}") from error
-    if not isinstance(content, dict):
-        raise WeightsError(pretrained, f"{path} is not a configuration of transformers")
-    return content
 
 
 def adopt_audio(config: ModelConfig, weights: AudioWeights) -> ModelConfig:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from emorec_rt.errors import EmorecError
 
@@ -38,6 +39,21 @@ class HubFile:
 
     path: Path
     revision: str
+
+
+def configuration(pretrained: str, path: Path) -> dict[str, Any]:
+    """A JSON file of transformers.
+
+    Raises:
+        WeightsError: It can't be read, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(pretrained, f"{path} can't be read: {error}") from error
+    if not isinstance(content, dict):
+        raise WeightsError(pretrained, f"{path} is not a configuration of transformers")
+    return content
 
 
 def hub_file(repository: str, names: Sequence[str], revision: str, *, offline: bool) -> HubFile:

@@ -7,7 +7,6 @@ fixed size among them, become timm's.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,14 @@ from transformers import CLIPTextConfig, CLIPVisionConfig, SiglipVisionConfig
 
 from emorec_train.model.clip_files import ClipWeights
 from emorec_train.model.config import TimmConfig
-from emorec_train.model.hub import UnavailableError, WeightsError, absent, fetch_command, hub_file
+from emorec_train.model.hub import (
+    UnavailableError,
+    WeightsError,
+    absent,
+    configuration,
+    fetch_command,
+    hub_file,
+)
 from emorec_train.model.timm_weights import TimmWeights
 
 WEIGHT_FILES: Final = ("model.safetensors", "pytorch_model.bin")
@@ -92,7 +98,7 @@ def find_transformers(pretrained: str, revision: str, *, offline: bool) -> ClipW
         folder, revision = _downloaded(pretrained, place, revision, offline)
     else:
         revision = ""
-    config = _json(pretrained, folder / CONFIG_FILE)
+    config = configuration(pretrained, folder / CONFIG_FILE)
     files = [folder / name for name in WEIGHT_FILES if (folder / name).is_file()]
     if not files:
         raise WeightsError(pretrained, f"{folder} holds none of {', '.join(WEIGHT_FILES)}")
@@ -127,21 +133,11 @@ def _downloaded(pretrained: str, repository: str, revision: str, offline: bool) 
     return config.path.parent, config.revision
 
 
-def _json(pretrained: str, path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WeightsError(pretrained, f"{path} can't be read: {error}") from error
-    if not isinstance(content, dict):
-        raise WeightsError(pretrained, f"{path} is not a configuration of transformers")
-    return content
-
-
 def _preprocess(pretrained: str, folder: Path) -> dict[str, Any]:
     """``mean``, ``std`` and ``interpolation`` of the image processor; empty where there is none."""
     if not (folder / PREPROCESSOR_FILE).is_file():
         return {}
-    content = _json(pretrained, folder / PREPROCESSOR_FILE)
+    content = configuration(pretrained, folder / PREPROCESSOR_FILE)
     return {
         "mean": content.get("image_mean"),
         "std": content.get("image_std"),
