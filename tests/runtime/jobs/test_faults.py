@@ -16,6 +16,8 @@ from emorec_rt.bundle import DEFAULT_FOLDER
 from emorec_rt.writers import FORMATS
 
 DEMO_CLIP = Path(__file__).parents[3] / "examples" / "demo.mp4"
+OF_CLASSES = [name for name in FORMATS if name not in {"va.txt", "au.txt"}]
+"""Formats that every bundle has rows for."""
 DEMO_ROWS = 500
 MINUTE = 60
 
@@ -122,7 +124,7 @@ def test_a_name_that_no_system_takes_is_one_line() -> None:
 
 
 def test_a_kill_leaves_every_place_as_it_was(tmp_path: Path) -> None:
-    targets = [tmp_path / f"p.{name}" for name in FORMATS]
+    targets = [tmp_path / f"p.{name}" for name in OF_CLASSES]
     for target in targets:
         target.write_text("before")
     outs = [word for target in targets for word in ("--out", str(target))]
@@ -171,7 +173,7 @@ def read_only_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_leaves_whole_results_or_none(tmp_path: Path, small_disk: Path) -> None:
-    formats = [word for name in FORMATS for word in ("--format", name)]
+    formats = [word for name in OF_CLASSES for word in ("--format", name)]
     whole = tmp_path / "whole"
     assert emorec(DEMO_CLIP, "-q", "--out-dir", whole, *formats).returncode == 0
     done = emorec(DEMO_CLIP, "-q", "--out-dir", small_disk, *formats)
@@ -179,7 +181,7 @@ def test_a_full_disk_leaves_whole_results_or_none(tmp_path: Path, small_disk: Pa
     lines = error_lines(done.stderr)
     assert all("No space left on device" in line for line in lines), lines
     written = sorted(path.name for path in small_disk.iterdir())
-    assert len(lines) + len(written) == len(FORMATS)
+    assert len(lines) + len(written) == len(OF_CLASSES)
     assert len(lines) >= 1
     for name in written:
         assert (small_disk / name).stat().st_size == (whole / name).stat().st_size, name

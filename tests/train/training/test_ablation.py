@@ -9,9 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import tables
 import torch
 from scipy import stats
+from tables.training import ablation as shown_table
 
 from emorec_train.evaluation.metrics import Scores
 from emorec_train.model.fusion import FusionModel
@@ -51,7 +51,7 @@ def test_every_variant_and_seed(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert picture.std() > 1.0
     told = capsys.readouterr().err
     assert all(line in told for line in result["verdicts"])
-    shown = tables.ablation(result)
+    shown = shown_table(result)
     assert all(line in shown for line in result["verdicts"])
     assert call("run.py", *tiny, *data, "--quick") == 2
     assert "--quick goes with --ablate" in capsys.readouterr().err

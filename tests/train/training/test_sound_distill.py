@@ -22,7 +22,7 @@ from emorec_train.model.config import AudioConfig
 from emorec_train.model.hub import WeightsError
 from emorec_train.model.pretrained import adopt_pretrained
 from emorec_train.model.sound_folder import SoundEncoderFile, read_sound_encoder
-from emorec_train.training import distill as stage
+from emorec_train.training import sound_distill as stage
 from emorec_train.training.loop import Optimiser
 from emorec_train.training.sound_distill import (
     DistillSettings,
