@@ -55,7 +55,17 @@ def main(data: Path, folder: Path, clips: int, epochs: int, seeds: int) -> None:
         found = summary(fusions.scores(range(seeds)))
     found["verdicts"].append(NO_TEST_SPLIT)
     result = {
-        "command": shlex.join([f"benchmarks/{Path(sys.argv[0]).name}", "--data", "DATA", "--run", "RUN"]),
+        "command": shlex.join(
+            [
+                f"benchmarks/{Path(sys.argv[0]).name}",
+                "--data",
+                "DATA",
+                "--run",
+                "RUN",
+                "--epochs",
+                str(epochs),
+            ]
+        ),
         "split": "validation",
         "clips": {split: len(own) for split, own in ready.windows.items()},
         "epochs": epochs,
