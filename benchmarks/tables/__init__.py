@@ -17,6 +17,8 @@ TABLES: dict[str, tuple[str | tuple[str, ...], Callable[[Result], str]]] = {
     "first_run": ("first_run", running.first_run),
     "training": ("training", training.training),
     "multitask": ("multitask", training.multitask),
+    "students": ("students", training.students),
+    "student_towers": ("student_towers", training.student_towers),
     "ablation": ("ablation", training.ablation),
     "people_ablation": ("people_ablation", training.ablation),
     "real_material": ("real_material", people.real_material),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tables.layout import Result, limit, machine_line, measured, table
+from tables.layout import Result, figures, limit, machine_line, measured, table
 
 
 def training(result: Result) -> str:
@@ -85,3 +85,23 @@ def submission(result: Result) -> str:
     )
     limits = f"Limits for 228 sequences: {result['limit_seconds']:g} s, {result['limit_mib']:g} MiB. "
     return measured(["what", "rows", "time", "peak memory"], rows, result, limits)
+
+
+def students(result: Result) -> str:
+    """A student beside its teacher, and the limits."""
+    return figures("edge-s on a large teacher of real faces", result["figures"], result)
+
+
+def student_towers(result: Result) -> str:
+    """Visual towers: cost and time of a frame."""
+    rows = (
+        [
+            row["name"],
+            f"{row['gmacs']:.2f}",
+            f"{row['parameters'] / 1e6:.1f} million",
+            f"{row['milliseconds']:.2f} ms",
+        ]
+        for row in result["rows"]
+    )
+    head = ["visual tower", "GMAC a frame", "parameters", "a frame"]
+    return measured(head, rows, result, f"PyTorch, FP32, random weights, batches of {result['batch']}. ")

@@ -6,13 +6,15 @@ the smaller size; the larger takes three to four times as many.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from emorec_train.model.config import AudioConfig, ConvConfig
@@ -56,6 +58,18 @@ AUDIO: Final[Mapping[str, AudioConfig]] = MappingProxyType(
 def gmacs(module: nn.Module, example: torch.Tensor) -> float:
     """Billions of multiply-adds of a pass, in convolutions and matrix products, as torch counts them."""
     counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
+    with torch.no_grad(), _open_attention(), counter:
         module(example)
     return float(counter.get_total_flops()) / 2 / MACS
+
+
+@contextmanager
+def _open_attention() -> Iterator[None]:
+    """Keep torch from its fused kernels of attention, of which not all is counted."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)

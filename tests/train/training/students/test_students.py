@@ -84,6 +84,18 @@ def test_counted_multiply_adds_are_those_of_the_layer() -> None:
     assert AUDIO["edge-s"].layers < AUDIO["edge-m"].layers
 
 
+def test_attention_is_counted_though_torch_would_fuse_it() -> None:
+    attention = nn.MultiheadAttention(16, 2, bias=False, batch_first=True).eval()
+
+    class OnItself(nn.Module):
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            mixed: torch.Tensor = attention(tokens, tokens, tokens, need_weights=False)[0]
+            return mixed
+
+    projections, products = 4 * 10 * 16 * 16, 2 * 10 * 10 * 16
+    assert gmacs(OnItself(), torch.zeros(1, 10, 16)) == pytest.approx((projections + products) / 1e9)
+
+
 def test_dimensions_that_move_the_logits_count_more() -> None:
     fusion, windows = tiny_models().fusion, stack_windows(random_clips(4))
     frames, tokens = importance(fusion, windows, 8)

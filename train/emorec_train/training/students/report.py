@@ -103,7 +103,7 @@ def compare_towers(
     """
     small = lesson.inputs[: len(large)]
     inputs = len(large) * unit_seconds
-    times = _in_turn([lambda: student(small), lambda: teacher(large)])
+    times = in_turn([lambda: student(small), lambda: teacher(large)])
     return Tower(
         cosine=_cosine(student, lesson),
         student_gmacs=gmacs(student, small) / inputs,
@@ -155,7 +155,7 @@ def _cosine(student: nn.Module, lesson: Lesson) -> float:
 
 
 @torch.inference_mode()
-def _in_turn(passes: Sequence[Callable[[], object]]) -> list[float]:
+def in_turn(passes: Sequence[Callable[[], object]]) -> list[float]:
     """Median seconds of each, taken in turn after a first one."""
     taken: list[list[float]] = [[] for _ in passes]
     for repeat in range(REPEATS + 1):
