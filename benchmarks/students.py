@@ -70,7 +70,7 @@ def teach(preset: Preset, data: Path, voices: Path, out: Path) -> Path:
 
 
 def figures(report: StudentReport) -> list[Figure]:
-    """What a student is held to."""
+    """Figures that a student is held to."""
     assert report.visual is not None  # noqa: S101 - the clips have faces
     assert report.macro_f1 is not None  # noqa: S101 - and labels
     assert report.teacher_macro_f1 is not None  # noqa: S101 - likewise

@@ -22,7 +22,7 @@ import click
 
 from emorec_rt.cli.exits import INSTALL_WORKSHOP, exit_codes
 from emorec_rt.machine.cores import usable_cores
-from emorec_train.options import workers_option
+from emorec_train.options import effort_option, workers_option
 
 SIZES = ("edge-s", "edge-m")
 
@@ -48,13 +48,7 @@ SIZES = ("edge-s", "edge-m")
     help="Folder of the checkpoint.  [default: the teacher's, with -VISUAL]",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights, order and augmentation.")
-@click.option(
-    "--effort",
-    type=click.FloatRange(min=0.0, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="Factor on the training steps of every stage.",
-)
+@effort_option
 @workers_option("decode and crop")
 @click.option("--resume", is_flag=True, help="Go on with a run of the same call that was stopped.")
 @exit_codes(INSTALL_WORKSHOP)

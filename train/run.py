@@ -47,6 +47,7 @@ from emorec_train.options import (
     data_options,
     data_request,
     device_option,
+    effort_option,
     encoder_options,
     path_option,
     preset_options,
@@ -72,13 +73,7 @@ QUICK_CLIPS, QUICK_EFFORT = 8, 0.02
 @click.option(
     "--clips", type=click.IntRange(min=2), help="Training clips; a fifth as many in each other split."
 )
-@click.option(
-    "--effort",
-    type=click.FloatRange(min=0.0, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="Factor on the training steps of every stage.",
-)
+@effort_option
 @workers_option("draw, decode and crop")
 @click.option("--ablate", is_flag=True, help="Train without each part in turn, and compare; no checkpoint.")
 @click.option(

@@ -180,6 +180,17 @@ def cache_option(function: F) -> F:
     )(function)
 
 
+def effort_option(function: F) -> F:
+    """``--effort``: shorter or longer training."""
+    return click.option(
+        "--effort",
+        type=click.FloatRange(min=0.0, min_open=True),
+        default=1.0,
+        show_default=True,
+        help="Factor on the training steps of every stage.",
+    )(function)
+
+
 def device_option(function: F) -> F:
     """``--device``: where torch computes."""
     return click.option(

@@ -21,7 +21,7 @@ class StudentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         cosine_weight: Weight of the angle between embeddings beside their distance.
         importance: Share of a dimension's weight that follows how much it moves the teacher's logits.
         fusion: Of the fusion on the students' embeddings, with the teacher's probabilities as targets.
-        held_out: Largest number of validation windows that importance is measured on.
+        importance_windows: Largest number of training windows that importance is measured on.
     """
 
     visual: EncoderSettings = EncoderSettings(steps=3000, batch=64, learning_rate=2e-3, weight_decay=0.02)
@@ -29,7 +29,7 @@ class StudentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     cosine_weight: Amount = 0.5
     importance: Share = 0.5
     fusion: FusionSettings = FusionSettings(epochs=6, batch=32, learning_rate=5e-4, average_decay=0.99)
-    held_out: Positive = 256
+    importance_windows: Positive = 256
 
     def scaled(self, effort: float) -> StudentSettings:
         """The same with more or fewer steps."""

@@ -15,6 +15,7 @@ from torch import nn
 
 from emorec_export.build import Console, Request, build
 from emorec_rt.errors import UsageError
+from emorec_rt.media.types import Samples
 from emorec_rt.windows.window import Window
 from emorec_train.data.datasets import DatasetError
 from emorec_train.data.labels import IGNORED, ClipLabels
@@ -27,8 +28,9 @@ from emorec_train.model.checkpoint import load_checkpoint
 from emorec_train.model.config import AudioConfig, ConvConfig
 from emorec_train.model.student_towers import AUDIO, VISUAL, VisualTower, gmacs
 from emorec_train.model.vision import VisionEncoder
-from emorec_train.settings.fields import EncoderSettings
+from emorec_train.settings.fields import EncoderSettings, FusionSettings
 from emorec_train.settings.students import StudentSettings
+from emorec_train.training.fit import fit_fusion
 from emorec_train.training.state import state_folder
 from emorec_train.training.students import embeddings
 from emorec_train.training.students import run as stage
@@ -238,3 +240,29 @@ def test_of_many_frames_some_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     lesson = embeddings.frame_lesson(tiny_models().vision, [clip], [clip], "frames")
     np.testing.assert_array_equal(lesson.inputs.numpy(), crops[found][::2])
     assert lesson.outputs.shape == (6, FRAME_WIDTH)
+
+
+def test_sound_is_taught_in_chunks_and_padding_is_not() -> None:
+    audio, spec = tiny_models().audio, config().preprocessing.audio
+    pcm = np.random.default_rng(0).normal(0, 0.1, 20 * 320 + 7 * 320 + 80).astype(np.float32)
+    clip = CroppedClip(
+        "a",
+        np.zeros(0),
+        np.zeros((0, 32, 32, 3), np.uint8),
+        np.zeros(0, bool),
+        (Samples(0.0, pcm),),
+        ClipLabels.whole(0),
+    )
+    lesson = embeddings.sound_lesson(audio, [clip], spec, "sound")
+    assert lesson.real.sum(dim=1).tolist() == [20, 7]
+    with torch.no_grad():
+        said = audio(torch.from_numpy(pcm[None, : spec.chunk_samples]))[0]
+    torch.testing.assert_close(lesson.outputs[0].float(), said, atol=5e-3, rtol=1e-2)
+
+
+def test_the_fusion_begins_with_the_teachers() -> None:
+    teacher = tiny_models(seed=3).fusion
+    settings = FusionSettings(epochs=1, batch=8, learning_rate=1e-9, weight_decay=0.0)
+    found = fit_fusion(config(), settings, random_clips(4), random_clips(2), None, 0, start=teacher)
+    for name, value in teacher.state_dict().items():
+        torch.testing.assert_close(found.fusion.state_dict()[name], value, atol=1e-6, rtol=0.0)

@@ -256,7 +256,7 @@ def _towers(
     train, held_out = material["train"], material["validation"]
     frames = frame_lesson(teacher.vision, train.seen, train.own, "teacher, frames")
     sounds = sound_lesson(teacher.audio, train.seen, spec.audio, "teacher, sound")
-    weights = importance(teacher.fusion, stack_windows(train.taught), settings.held_out)
+    weights = importance(teacher.fusion, stack_windows(train.taught), settings.importance_windows)
     kept = state_folder(run.out) / "towers.safetensors"
     modules: dict[str, nn.Module] = {"vision": vision, "audio": audio}
     if not (run.resume and read_modules(kept, fingerprint, modules)):
