@@ -9,8 +9,7 @@ from typing import Final
 
 from emorec_rt.errors import UsageError
 from emorec_rt.files import WholeFile
-from emorec_rt.writers.abaw import abaw_writer
-from emorec_rt.writers.abaw_measures import action_units_writer, valence_arousal_writer
+from emorec_rt.writers.abaw import abaw_writer, action_units_writer, valence_arousal_writer
 from emorec_rt.writers.annotate import AnnotatedWriter
 from emorec_rt.writers.base import (
     MIN_SEGMENT_SECONDS,

@@ -1,4 +1,4 @@
-"""The ABAW challenge's format: ``<video>/00001.jpg,<class>``, frames counted from 1.
+"""The ABAW challenge's formats: ``<video>/00001.jpg,<values>``, frames counted from 1, of each of its tracks.
 
 Where everyone is followed, each person has a file: ``talk_left.txt`` and ``talk_right.txt`` for two, as the
 challenge names them, ``talk_1.txt``, ``talk_2.txt`` ... for more.
@@ -6,9 +6,12 @@ challenge names them, ``talk_1.txt``, ``talk_2.txt`` ... for more.
 
 from __future__ import annotations
 
+import sys
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from emorec_rt.bundle.tasks import ACTION_UNITS, VALENCE_AROUSAL
 from emorec_rt.errors import OutputError, printable
 from emorec_rt.files import WholeFile
 from emorec_rt.windows.prediction import Prediction
@@ -17,27 +20,45 @@ from emorec_rt.writers.each_person import with_ending
 from emorec_rt.writers.text import text_writer
 
 
+@dataclass(frozen=True)
+class Track:
+    """What the rows of one of the challenge's tracks tell.
+
+    Attributes:
+        format_name: Its format, which is also its suffix.
+        columns: Of the header, after ``image_location``.
+        values: Text of a row after the name of its image.
+    """
+
+    format_name: str
+    columns: tuple[str, ...]
+    values: Callable[[Prediction], str]
+
+
 class AbawFormat:
     """Rows of one video.
 
     Args:
-        labels: Class names; a row names its class by position among them.
+        track: What they tell.
         video: The video's name, without folder and suffix.
     """
 
-    def __init__(self, labels: tuple[str, ...], video: str) -> None:
-        self._header = ",".join(["image_location", *labels]) + "\n"
-        self._position = {label: index for index, label in enumerate(labels)}
+    def __init__(self, track: Track, video: str) -> None:
+        self._track = track
         # Neither may stand in a row: it would end there, or have a column more.
         self._video = printable(video).replace(",", "_")
 
     def header(self) -> str:
-        """The challenge's header: nine columns over two-column rows, as its templates have it."""
-        return self._header
+        """The challenge's header. That of expressions has nine columns over rows of two, as its templates."""
+        return ",".join(["image_location", *self._track.columns]) + "\n"
 
     def row(self, prediction: Prediction) -> str:
         """One frame."""
-        return abaw_line(self._video, prediction.index, self._position[prediction.label])
+        return self.line(prediction.index, self._track.values(prediction))
+
+    def line(self, index: int, values: str) -> str:
+        """The row of frame ``index`` of the video, counted from 0."""
+        return f"{self._video}/{index + 1:05d}.jpg,{values}\n"
 
     def end(self) -> str:
         """Nothing follows the last row."""
@@ -46,10 +67,10 @@ class AbawFormat:
 
 @dataclass(slots=True)
 class _Person:
-    """Rows of one person, a few bytes each, until it is known how many people there are."""
+    """Rows of one person, until it is known how many people there are."""
 
     frames: array[int] = field(default_factory=lambda: array("l"))
-    labels: array[int] = field(default_factory=lambda: array("H"))
+    values: list[str] = field(default_factory=list)
     left_sum: float = 0.0
 
     @property
@@ -62,17 +83,19 @@ class AbawPeopleWriter:
     """A file for each person, named when all rows have come.
 
     Args:
+        track: What the rows tell.
         target: What to write; the person goes before the suffix of its path.
 
     Raises:
         OutputError: It is standard output, which is one stream.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, track: Track, target: Target) -> None:
         if target.path == STDOUT:
-            raise OutputError("standard output", "txt has a file for each person; give -o talk.txt")
+            name = track.format_name
+            raise OutputError("standard output", f"{name} has a file for each person; give -o talk.{name}")
+        self._track = track
         self._target = target
-        self._position = {label: index for index, label in enumerate(target.labels)}
         self._people: dict[int, _Person] = {}
         self._whole = _Person()
 
@@ -85,18 +108,19 @@ class AbawPeopleWriter:
         if prediction.person is not None:
             person = self._people.setdefault(prediction.person, _Person())
         person.frames.append(prediction.index)
-        person.labels.append(self._position[prediction.label])
+        # A few different texts stand in most rows: each is kept once.
+        person.values.append(sys.intern(self._track.values(prediction)))
         if prediction.box is not None:
             person.left_sum += prediction.box.center[0]
 
     def commit(self) -> None:
         """Write the files. Without anybody in the picture, the rows of the sound make one."""
         for ending, person in self._named():
-            video = f"{self._target.video}{ending}"
-            with WholeFile(with_ending(self._target.path, ending)) as file:
-                file.write(AbawFormat(self._target.labels, video).header())
-                for frame, label in zip(person.frames, person.labels, strict=True):
-                    file.write(abaw_line(video, frame, label))
+            rows = AbawFormat(self._track, f"{self._target.video}{ending}")
+            with WholeFile(with_ending(self._target.path, ending, self._track.format_name)) as file:
+                file.write(rows.header())
+                for frame, values in zip(person.frames, person.values, strict=True):
+                    file.write(rows.line(frame, values))
 
     def discard(self) -> None:
         """Leave nothing."""
@@ -112,13 +136,43 @@ class AbawPeopleWriter:
         return [(f"_{number}", person) for number, person in sorted(self._people.items())]
 
 
-def abaw_line(video: str, index: int, label: int) -> str:
-    """A row: frame ``index`` of the video, counted from 0, and the position of its label."""
-    return f"{video}/{index + 1:05d}.jpg,{label}\n"
-
-
 def abaw_writer(target: Target) -> Writer:
-    """Make the writer of one result."""
+    """``txt``: the position of the label among the classes."""
+    position = {label: str(index) for index, label in enumerate(target.labels)}
+    return _writer(Track("txt", target.labels, lambda row: position[row.label]), target)
+
+
+def valence_arousal_writer(target: Target) -> Writer:
+    """``va.txt``: both from -1 to 1, of bundles that tell them."""
+    names = _told(target, VALENCE_AROUSAL, "valence and arousal")
+    return _writer(
+        Track("va.txt", names, lambda row: ",".join(f"{row.measures[name]:.4f}" for name in names)), target
+    )
+
+
+def action_units_writer(target: Target) -> Writer:
+    """``au.txt``: 1 where an action unit is likelier there than not, of bundles that tell them."""
+    names = _told(target, ACTION_UNITS, "action units")
+    columns = tuple(name.replace("AU0", "AU") for name in names)  # the challenge writes AU1, not AU01
+    return _writer(
+        Track("au.txt", columns, lambda row: ",".join(str(int(row.measures[name] > 0.5)) for name in names)),
+        target,
+    )
+
+
+def _writer(track: Track, target: Target) -> Writer:
     if target.options.people:
-        return AbawPeopleWriter(target)
-    return text_writer(lambda target: AbawFormat(target.labels, target.video))(target)
+        return AbawPeopleWriter(track, target)
+    return text_writer(lambda target: AbawFormat(track, target.video))(target)
+
+
+def _told(target: Target, wanted: tuple[str, ...], called: str) -> tuple[str, ...]:
+    """Names of what a bundle tells beside the classes, of those that are wanted.
+
+    Raises:
+        OutputError: It tells none of it.
+    """
+    names = tuple(name for name in wanted if name in target.measures)
+    if not names:
+        raise OutputError(target.path, f"the bundle tells no {called}, which this format is about")
+    return names

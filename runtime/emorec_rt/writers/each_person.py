@@ -55,6 +55,8 @@ def each_person(make: Callable[[Target], Writer]) -> Callable[[Target], Writer]:
     return made
 
 
-def with_ending(path: Path, ending: str) -> Path:
-    """The path with an ending before its suffix."""
-    return path.with_name(f"{path.stem}{ending}{path.suffix}")
+def with_ending(path: Path, ending: str, format_name: str = "") -> Path:
+    """The path with an ending before its suffix, or before all of a format's, as in ``talk_1.va.txt``."""
+    whole = f".{format_name}"
+    suffix = whole if path.name.endswith(whole) else path.suffix
+    return path.with_name(f"{path.name.removesuffix(suffix)}{ending}{suffix}")

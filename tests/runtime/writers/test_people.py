@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,9 +62,26 @@ def test_txt_of_any_other_number(people: tuple[int, ...], names: list[str], tmp_
     assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
-def test_txt_of_people_does_not_go_to_standard_output() -> None:
-    with pytest.raises(OutputError, match="a file for each person"):
-        FORMATS["txt"].make(Target(Path("talk.mp4"), STDOUT, LABELS, OutputOptions(people=True)))
+@pytest.mark.parametrize(
+    ("name", "values"), [("va.txt", "0.1250,-0.0310"), ("au.txt", "1")], ids=["valence and arousal", "units"]
+)
+def test_the_other_tracks_name_people_likewise(name: str, values: str, tmp_path: Path) -> None:
+    told = {"valence": 0.125, "arousal": -0.031, "AU12": 0.75}
+    people = OutputOptions(people=True)
+    target = Target(Path("a, b.mp4"), tmp_path / f"talk.{name}", LABELS, people, measures=tuple(told))
+    writer = FORMATS[name].make(target)
+    for prediction in TWO:
+        writer.write(replace(prediction, measures=told))
+    writer.commit()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"talk_left.{name}", f"talk_right.{name}"]
+    assert (tmp_path / f"talk_left.{name}").read_text().splitlines()[1] == f"a_ b_left/00001.jpg,{values}"
+
+
+@pytest.mark.parametrize("name", ["txt", "va.txt"])
+def test_rows_of_people_do_not_go_to_standard_output(name: str) -> None:
+    target = Target(Path("talk.mp4"), STDOUT, LABELS, OutputOptions(people=True), measures=("valence",))
+    with pytest.raises(OutputError, match=f"{name} has a file for each person"):
+        FORMATS[name].make(target)
 
 
 @pytest.mark.parametrize("name", ["png", "svg"])
