@@ -193,7 +193,14 @@ class TestRealMedia:
 
     @pytest.mark.parametrize("part", range(PARTS))
     def test_edge_cases_end_in_rows_or_one_line(self, media_root: Path, tmp_path: Path, part: int) -> None:
-        files = sorted(path for path in (media_root / "edge").rglob("*") if path.is_file())[part::PARTS]
+        short = [path for path in edge_cases(media_root) if not is_long(path)]
+        self.check_edge_cases(short[part::PARTS], tmp_path)
+
+    @pytest.mark.slow
+    def test_long_edge_cases_end_in_rows_or_one_line(self, media_root: Path, tmp_path: Path) -> None:
+        self.check_edge_cases([path for path in edge_cases(media_root) if is_long(path)], tmp_path)
+
+    def check_edge_cases(self, files: list[Path], tmp_path: Path) -> None:
         done = emorec("--out-dir", tmp_path, "--format", "csv", "--", *files, timeout=4 * MINUTE)
         assert "Traceback" not in done.stderr
         failed = [line for line in done.stderr.splitlines() if line.startswith("error:")]
@@ -209,6 +216,15 @@ class TestRealMedia:
             rows = len(result.read_text().splitlines()) - 1
             assert rows >= max(frames, 1), path
             assert rows == frames or not frames or not whole, path
+
+
+def edge_cases(media_root: Path) -> list[Path]:
+    return sorted(path for path in (media_root / "edge").rglob("*") if path.is_file())
+
+
+def is_long(path: Path) -> bool:
+    """Files of ten thousand frames take a minute."""
+    return path.name.startswith("long_")
 
 
 def result_names(path: Path) -> tuple[str, str]:

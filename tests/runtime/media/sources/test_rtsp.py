@@ -60,6 +60,7 @@ def test_a_server_that_comes_back(sender: Start, transport_stream: bytes) -> Non
             items.append(item)
             if len(frames(items)) > CLIP_SECONDS * FPS:
                 break
+    assert len(frames(items)) > CLIP_SECONDS * FPS
     check_times(items)
 
 
