@@ -40,6 +40,7 @@ TABLES: dict[str, tuple[str | tuple[str, ...], Callable[[Result], str]]] = {
     "throughput": ("throughput", engines.throughput),
     "throughput_ratios": ("throughput", engines.throughput_ratios),
     "live": ("live", running.live),
+    "installs": ("installs", running.installs),
     "page": ("page", running.page),
     "serve": ("serve", running.serve),
     "agreement": ("agreement", engines.agreement),

@@ -136,6 +136,21 @@ def fast_modes(result: Result) -> str:
     return measured(head, rows, result, f"Bundle {result['bundle']}, {result['precision']}. ")
 
 
+def installs(result: Result) -> str:
+    """What each install takes."""
+    rows = [
+        [
+            f"`pip install '.[{one['extra']}]'`",
+            one["packages"],
+            f"{one['mib']:,} MiB",
+            limit(f"<= {one['limit_mib']}", one["mib"]) if one["limit_mib"] else "",
+            f"{one['seconds']:.0f} s",
+        ]
+        for one in result["installs"]
+    ]
+    return measured(["install", "packages", "on disk", "limit, MiB", "time"], rows, result)
+
+
 def page(result: Result) -> str:
     """The page of an hour."""
     limits = result["limits"]

@@ -39,6 +39,9 @@ RESULTS: dict[str, dict[str, Any]] = {
     "training": {
         "runs": [{"seed": 3, "minutes": 5.25, "macro_f1": {"visual": 0.5, "audio": 0.6, "both": 0.9}}]
     },
+    "installs": {
+        "installs": [{"extra": "cpu", "packages": 9, "mib": 1234, "seconds": 12.6, "limit_mib": 600}],
+    },
     "head_training": {"batch": 16, "threads": 2, "windows_per_second": 31.25, "limit": 20.0},
     "ablation": {
         "split": "test",
