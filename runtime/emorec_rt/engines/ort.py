@@ -138,6 +138,9 @@ def session_options(threads: int | None = None) -> Any:
     options.inter_op_num_threads = 1
     # Idle threads sleep: decoding and the other engines need the cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Without 8-bit dot products (AVX2 alone), sums of products overflow 16 bits: at full size the embeddings'
+    # cosine with FP32 is 0.991, and 0.9999 with this, which takes 7 % longer there and nothing elsewhere.
+    options.add_session_config_entry("session.x64quantprecision", "1")
     options.log_severity_level = _FATAL_ONLY
     return options
 

@@ -46,6 +46,33 @@ def test_runs_any_batch(graph_file: Path, batch: int) -> None:
     np.testing.assert_array_equal(result, frames * 2.0)
 
 
+def test_products_of_8_bits_do_not_overflow(tmp_path: Path) -> None:
+    """Without 8-bit dot products they are added in 16 bits, unless the session asks for all of them."""
+    inner = 64
+    weights = np.where(np.arange(inner * 3).reshape(inner, 3) % 3, 127, -127).astype(np.int8)
+    tensors = [
+        helper.make_tensor("one", TensorProto.FLOAT, [], [1.0]),
+        helper.make_tensor("zero", TensorProto.UINT8, [], [0]),
+        helper.make_tensor("weight zero", TensorProto.INT8, [], [0]),
+        helper.make_tensor("weights", TensorProto.INT8, weights.shape, weights.tobytes(), raw=True),
+    ]
+    nodes = [
+        helper.make_node("Cast", ["frames"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("QuantizeLinear", ["floats", "one", "zero"], ["bytes"]),
+        helper.make_node("DequantizeLinear", ["bytes", "one", "zero"], ["x"]),
+        helper.make_node("DequantizeLinear", ["weights", "one", "weight zero"], ["w"]),
+        helper.make_node("MatMul", ["x", "w"], ["embeddings"]),
+    ]
+    frames = helper.make_tensor_value_info("frames", TensorProto.UINT8, ["batch", inner])
+    embeddings = helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["batch", 3])
+    graph = helper.make_graph(nodes, "product", [frames], [embeddings], tensors)
+    path = tmp_path / "product.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+    engine = OrtEngine(path, (TensorSpec(name="frames", dtype="uint8", shape=(-1, inner)),), (OUTPUT,))
+    result = engine.run({"frames": np.full((4, inner), 255, np.uint8)})["embeddings"]
+    np.testing.assert_allclose(result, np.full((4, inner), 255.0) @ weights, rtol=1e-6)
+
+
 def test_results_belong_to_the_caller(graph_file: Path) -> None:
     engine = OrtEngine(graph_file, (INPUT,), (OUTPUT,), threads=1)
     first = engine.run({"frames": np.ones((2, 3), np.uint8)})["embeddings"]

@@ -8,11 +8,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from emorec_rt.bundle import open_bundle
-from emorec_rt.bundle.manifest import GRAPH_NAMES, GraphName
+from emorec_rt.bundle.manifest import GRAPH_NAMES, GraphName, Precision
 from emorec_rt.engines import open_engine, ov
 from random_feeds import random_feeds
 
@@ -52,6 +53,27 @@ def test_fp32_is_computed_in_fp32(graph: GraphName) -> None:
     feeds = random_feeds(openvino.inputs, batch=3)
     for name, expected in reference.run(feeds).items():
         np.testing.assert_allclose(openvino.run(feeds)[name], expected, atol=2e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("dots", "precision"), [(True, "int8"), (None, "int8"), (False, "fp32")])
+def test_int8_is_taken_where_the_cpu_has_dot_products(
+    dots: bool | None, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ov, "has_int8_dot_products", lambda: dots)
+    manifest = open_bundle(None).manifest
+    assert ov.BACKEND.precision(msgspec.structs.replace(manifest, precision="int8")) == precision
+    assert ov.BACKEND.precision(manifest) == "fp32"
+
+
+@pytest.mark.parametrize(("precision", "lines"), [("int8", 1), ("fp32", 0)])
+def test_int8_that_overflows_is_told_once(
+    precision: Precision, lines: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ov, "has_int8_dot_products", lambda: False)
+    ov._tell_of_overflow.cache_clear()
+    for graph in GRAPH_NAMES:
+        open_engine(open_bundle(None), graph, backend="openvino", precision=precision)
+    assert caplog.messages == [ov.OVERFLOW] * lines
 
 
 def test_batches_at_once_give_what_one_gives() -> None:
