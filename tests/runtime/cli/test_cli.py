@@ -201,7 +201,7 @@ class TestRealMedia:
         self.check_edge_cases([path for path in edge_cases(media_root) if is_long(path)], tmp_path)
 
     def check_edge_cases(self, files: list[Path], tmp_path: Path) -> None:
-        done = emorec("--out-dir", tmp_path, "--format", "csv", "--", *files, timeout=4 * MINUTE)
+        done = emorec("--out-dir", tmp_path, "--format", "csv", "--", *files, timeout=8 * MINUTE)
         assert "Traceback" not in done.stderr
         failed = [line for line in done.stderr.splitlines() if line.startswith("error:")]
         assert done.returncode == bool(failed)  # the empty one fails; the others are done all the same
