@@ -52,7 +52,7 @@ def install(extra: str, folder: Path) -> dict[str, Any]:
 
 
 def site_packages(folder: Path) -> Path:
-    """Where an environment's packages lie."""
+    """Folder of an environment's packages."""
     return next((folder / "lib").glob("python*/site-packages"))
 
 

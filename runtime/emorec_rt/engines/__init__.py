@@ -37,8 +37,8 @@ BACKENDS: Final[dict[str, str]] = {
 def by_speed() -> list[str]:
     """Names of ``BACKENDS``, fastest first on this CPU.
 
-    OpenVINO comes last without 8-bit dot products (AVX2 alone), where INT8 in ONNX Runtime is faster: 0.78
-    against 0.53 times real time at full size on two cores of an AMD Zen 3.
+    OpenVINO comes last without 8-bit dot products (AVX2 alone), where INT8 in ONNX Runtime is faster: 0.94
+    against 0.55 times real time at full size on two cores (``benchmarks/results/auto.amd-avx2.json``).
     """
     last = "openvino" if has_int8_dot_products() is False else None
     return sorted(BACKENDS, key=lambda name: name == last)

@@ -144,7 +144,7 @@ def abaw_writer(target: Target) -> Writer:
 
 def valence_arousal_writer(target: Target) -> Writer:
     """``va.txt``: both from -1 to 1, of bundles that tell them."""
-    names = _told(target, VALENCE_AROUSAL, "valence and arousal")
+    names = _measures(target, VALENCE_AROUSAL, "valence and arousal")
     return _writer(
         Track("va.txt", names, lambda row: ",".join(f"{row.measures[name]:.4f}" for name in names)), target
     )
@@ -152,7 +152,7 @@ def valence_arousal_writer(target: Target) -> Writer:
 
 def action_units_writer(target: Target) -> Writer:
     """``au.txt``: 1 where an action unit is likelier there than not, of bundles that tell them."""
-    names = _told(target, ACTION_UNITS, "action units")
+    names = _measures(target, ACTION_UNITS, "action units")
     columns = tuple(name.replace("AU0", "AU") for name in names)  # the challenge writes AU1, not AU01
     return _writer(
         Track("au.txt", columns, lambda row: ",".join(str(int(row.measures[name] > 0.5)) for name in names)),
@@ -166,7 +166,7 @@ def _writer(track: Track, target: Target) -> Writer:
     return text_writer(lambda target: AbawFormat(track, target.video))(target)
 
 
-def _told(target: Target, wanted: tuple[str, ...], called: str) -> tuple[str, ...]:
+def _measures(target: Target, wanted: tuple[str, ...], called: str) -> tuple[str, ...]:
     """Names of what a bundle tells beside the classes, of those that are wanted.
 
     Raises:
