@@ -98,19 +98,20 @@ def ratios(results: Mapping[str, Result], long: Result) -> list[Figure]:
     ]
 
 
-def table(results: Mapping[str, Result]) -> str:
-    """A line for each contender."""
-    lines = [f"{'contender':34}{'x real time':>12}{'frames/s':>10}{'first row s':>13}{'peak MiB':>10}  note"]
-    for name, result in results.items():
-        if "skipped" in result:
-            lines.append(f"{name:34}{'not run:':>12} {result['skipped']}")
-            continue
-        first = result["first_row_seconds"]
-        lines.append(
-            f"{name:34}{result['times_real_time']:>12.2f}{result['frames_per_second']:>10.1f}"
-            f"{'-' if first is None else f'{first:.2f}':>13}{result['peak_mib']:>10.0f}  {result['note']}"
-        )
-    return "\n".join(lines)
+HEADER: Final = (
+    f"{'contender':34}{'x real time':>12}{'frames/s':>10}{'first row s':>13}{'peak MiB':>10}  note"
+)
+
+
+def line(name: str, result: Result) -> str:
+    """A contender's line below ``HEADER``."""
+    if "skipped" in result:
+        return f"{name:34}{'not run:':>12} {result['skipped']}"
+    first = result["first_row_seconds"]
+    return (
+        f"{name:34}{result['times_real_time']:>12.2f}{result['frames_per_second']:>10.1f}"
+        f"{'-' if first is None else f'{first:.2f}':>13}{result['peak_mib']:>10.0f}  {result['note']}"
+    )
 
 
 def prepared(cache: Path, preset: str) -> Path:
@@ -142,19 +143,24 @@ def default_clip() -> Path:
 def measure(
     folder: Path, clip: Path, seconds: float, eager_seconds: float
 ) -> tuple[dict[str, Result], Result]:
-    """All contenders, and the best one on ten times the length."""
+    """All contenders, and the best one on ten times the length.
+
+    Each is printed as it ends: a run that somebody stops has said what it found.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         once, ten_times = (Path(scratch) / f"{name}{clip.suffix}" for name in ("once", "ten"))
         times = repeats(clip, seconds)
         repeat_clip(clip, once, times, FPS)
         repeat_clip(clip, ten_times, 10 * times, FPS)
         results = {}
+        click.echo(HEADER)
         for name in CONTENDERS:
-            click.echo(f"{name} ...", err=True)
             results[name] = run_contender(name, folder, once, eager_seconds)
+            click.echo(line(name, results[name]))
         best = f"emorec {best_backend(results)} INT8"
-        click.echo(f"{best}, ten times as long ...", err=True)
-        return results, run_contender(best, folder, ten_times, eager_seconds)
+        long = run_contender(best, folder, ten_times, eager_seconds)
+        click.echo(line(f"{best}, 10x", long))
+        return results, long
 
 
 @click.command(help=__doc__)
@@ -171,7 +177,6 @@ def main(cache: Path, clip: Path | None, seconds: float, eager_seconds: float, q
     preset = "demo" if quick else "reference"
     results, long = measure(prepared(cache, preset), clip, seconds, eager_seconds)
     held = ratios(results, long)
-    click.echo(table(results))
     click.echo("\n".join(map(str, held)))
     if quick:
         return

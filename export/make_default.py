@@ -4,11 +4,13 @@
 
     python export/make_default.py --data ../data --teacher smart-turn-v3.2-cpu.onnx
     python export/make_default.py --data ../data --stage fusion --stage export   # some stages alone
+    python export/make_default.py --data ../data --shipped-encoders --stage fusion  # another fusion
 
 ``--data`` has the folders ``faces``, ``voices`` and ``speech``. Stages, in this order: ``pictures`` (visual
 encoder), ``voices`` (sound encoder), ``fusion``, ``export`` (the bundle, INT8 and FP32), ``clip``
 (``examples/demo.mp4``) and ``report`` (the figures of the model card). A stage whose result lies in ``--out``
-is skipped; one that was stopped goes on. Everything is seeded.
+is skipped; one that was stopped goes on. Everything is seeded. With ``--shipped-encoders`` both encoders come
+out of the bundle that the package has: nothing of them is trained.
 """
 
 from __future__ import annotations
@@ -109,6 +111,20 @@ def _voices(job: Job) -> None:
     _python("train/voices.py", *common, *again, "--out", job.voices)
 
 
+def _shipped(job: Job) -> None:
+    """Both encoders as the package has them."""
+    from emorec_export.read_back import read_back_pictures, read_back_voices
+    from emorec_rt.bundle.folder import open_bundle
+    from emorec_train.settings.presets import find_preset
+    from emorec_train.training.sound_encoder import ARCHITECTURE
+
+    bundle = open_bundle()
+    if not (job.pictures / "stills.json").is_file():
+        read_back_pictures(bundle, find_preset("people").model.vision, job.pictures)
+    if not (job.voices / "encoder.json").is_file():
+        read_back_voices(bundle, ARCHITECTURE, job.voices)
+
+
 def _fusion(job: Job) -> None:
     from emorec_train.model.checkpoint import FILE_NAME
     from emorec_train.settings.presets import find_preset
@@ -182,14 +198,23 @@ STAGES: Final[dict[str, Callable[[Job], None]]] = {
 @click.option("--teacher", type=click.Path(path_type=Path), help="What the sound encoder learns from.")
 @click.option("--media", type=click.Path(path_type=Path), help="What the report is measured on.")
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--shipped-encoders", is_flag=True, help="Take the encoders of the package; train the fusion.")
 def main(
-    data: Path, out: Path, stages: tuple[str, ...], teacher: Path | None, media: Path | None, seed: int
+    data: Path,
+    out: Path,
+    stages: tuple[str, ...],
+    teacher: Path | None,
+    media: Path | None,
+    seed: int,
+    shipped_encoders: bool,
 ) -> None:
     """Make everything; one line says what a stage lacks."""
     media, teacher = (None if path is None else path.resolve() for path in (media, teacher))
     job = Job(data.resolve(), out.resolve(), media, teacher, seed)
     try:
         _require(job)
+        if shipped_encoders:
+            _shipped(job)
         for name in stages or tuple(STAGES):
             _timed(name, STAGES[name], job)
     except EmorecError as error:

@@ -8,7 +8,11 @@ import pytest
 from click.testing import CliRunner
 
 from commands import program
+from emorec_rt.bundle.folder import open_bundle
 from emorec_train.model.checkpoint import FILE_NAME
+from emorec_train.model.sound_folder import read_sound_encoder
+from emorec_train.model.stills_files import load_stills
+from emorec_train.training.sound_encoder import ARCHITECTURE
 from pages import ROOT
 from people_material import tiny_preset, write_encoders, write_material
 
@@ -52,3 +56,12 @@ def test_stages_that_are_done_are_skipped(
     assert code == 0
     assert (out / "fusion" / FILE_NAME).stat().st_mtime_ns == made
     assert [line for line in lines if line.endswith("minutes")]
+
+
+def test_the_encoders_of_the_package_need_no_training(material: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    stages = ("--stage", "pictures", "--stage", "voices")
+    code, lines = make(material, out, "--shipped-encoders", *stages)
+    assert code == 0, lines
+    assert load_stills(out / "pictures").file.labels == open_bundle().manifest.labels
+    assert read_sound_encoder(out / "voices")[1].audio == ARCHITECTURE
