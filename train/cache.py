@@ -15,7 +15,6 @@ import click
 
 from emorec_rt.cli.exits import INSTALL_WORKSHOP, exit_codes
 from emorec_rt.errors import UsageError
-from emorec_rt.machine.cores import usable_cores
 from emorec_train.options import (
     chosen_preset,
     data_options,
@@ -72,15 +71,13 @@ def main(
     device: str,
 ) -> None:
     """Fill the cache, print its folder, exit 0; 2 when the call is wrong, 1 for any other failure."""
-    import torch
-
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"  # read when the libraries are imported
+    from emorec_train.cores import use_cores
     from emorec_train.training.cache import CacheRun, make_cache
     from emorec_train.training.encoders import EncoderChoice
 
-    cores = usable_cores()
-    torch.set_num_threads(cores)
+    cores = use_cores()
     request = with_splits(
         data_request(data, labels, speaker_pattern), shared_speakers=shared_speakers, fold=fold
     )

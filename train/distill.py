@@ -21,7 +21,6 @@ from pathlib import Path
 import click
 
 from emorec_rt.cli.exits import INSTALL_WORKSHOP, exit_codes
-from emorec_rt.machine.cores import usable_cores
 from emorec_train.options import effort_option, workers_option
 
 SIZES = ("edge-s", "edge-m")
@@ -64,12 +63,11 @@ def main(
     resume: bool,
 ) -> None:
     """Train, print the comparison, exit 0; 2 when the call is wrong, 1 for any other failure."""
-    import torch
-
+    from emorec_train.cores import use_cores
     from emorec_train.settings.students import StudentSettings
     from emorec_train.training.students import StudentRun, distill_students
 
-    torch.set_num_threads(usable_cores())
+    cores = use_cores()
     run = StudentRun(
         teacher=teacher,
         out=out or teacher.with_name(f"{teacher.name}-{visual}"),
@@ -78,7 +76,7 @@ def main(
         data=data,
         settings=StudentSettings().scaled(effort),
         seed=seed,
-        workers=workers or usable_cores(),
+        workers=workers or cores,
         resume=resume,
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     )

@@ -22,7 +22,6 @@ import click
 
 from emorec_rt.cli.exits import INSTALL_WORKSHOP, exit_codes
 from emorec_rt.errors import UsageError
-from emorec_rt.machine.cores import usable_cores
 from emorec_train.options import (
     cache_option,
     data_options,
@@ -69,15 +68,14 @@ def main(
 ) -> None:
     """Score, print a table, write the results, exit 0; 2 when the call is wrong, 1 for any other failure."""
     # Worker processes import this file too; they do without torch.
-    import torch
 
+    from emorec_train.cores import use_cores
     from emorec_train.evaluation.run import Evaluation, run_evaluation
     from emorec_train.model.checkpoint import newest_checkpoint
 
     if labels:
         raise UsageError("--labels are the checkpoint's own here")
-    cores = usable_cores()
-    torch.set_num_threads(cores)
+    cores = use_cores()
     request = Evaluation(
         checkpoints=checkpoints or (newest_checkpoint(ROOT / "runs"),),
         out=out,

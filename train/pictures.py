@@ -32,7 +32,6 @@ from pathlib import Path
 import click
 
 from emorec_rt.cli.exits import INSTALL_WORKSHOP, exit_codes
-from emorec_rt.machine.cores import usable_cores
 from emorec_train.data.pictures.opening import READERS, picture_request
 from emorec_train.options import chosen_preset, path_option, preset_options
 from emorec_train.settings.presets import preset_name
@@ -75,13 +74,12 @@ def main(
     """Train, print scores, exit 0; 2 when the call or a setting is wrong, 1 for any other failure."""
     requests = tuple(map(picture_request, data))
     settings = chosen_preset(preset, changes)
-    import torch
-
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"  # read when the libraries are imported
+    from emorec_train.cores import use_cores
     from emorec_train.training.stills.run import StillsRun, train_stills
 
-    torch.set_num_threads(usable_cores())
+    use_cores()
     run = StillsRun(
         preset=settings,
         data=requests,

@@ -41,7 +41,6 @@ import msgspec
 
 from emorec_rt.cli.exits import INSTALL_WORKSHOP, exit_codes
 from emorec_rt.errors import UsageError
-from emorec_rt.machine.cores import usable_cores
 from emorec_train.options import (
     chosen_preset,
     data_options,
@@ -123,10 +122,10 @@ def main(
 ) -> None:
     """Train, print test scores, exit 0; 2 when the call or a setting is wrong, 1 for any other failure."""
     # Worker processes import this file too; they do without torch.
-    import torch
 
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"  # read when the libraries are imported
+    from emorec_train.cores import use_cores
     from emorec_train.training.encoders import EncoderChoice
     from emorec_train.training.run import Run, train
 
@@ -138,9 +137,7 @@ def main(
         raise UsageError("--ablate and --folds are two calls; --fold I/K ablates one fold")
     if ablate and tensorboard:
         raise UsageError("--tensorboard goes with a training, not with --ablate")
-    cores = usable_cores()
-    # torchrun's processes on one machine share its cores.
-    torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    cores = use_cores()
     run = Run(
         preset=_scaled(chosen_preset(preset, changes), clips, effort),
         seed=seed,

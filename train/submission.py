@@ -23,7 +23,6 @@ import click
 
 from emorec_rt.cli.exits import INSTALL_WORKSHOP, exit_codes
 from emorec_rt.constants import EXIT_USAGE
-from emorec_rt.machine.cores import usable_cores
 from emorec_train.options import (
     cache_option,
     device_option,
@@ -70,12 +69,11 @@ def predict(
     the call is wrong, 1 for any other failure.
     """
     # Worker processes import this file too; they do without torch.
-    import torch
 
+    from emorec_train.cores import use_cores
     from emorec_train.submission.predict import SubmissionRequest, predict_submission
 
-    cores = usable_cores()
-    torch.set_num_threads(cores)
+    cores = use_cores()
     request = SubmissionRequest(checkpoints, data, template, out, workers or cores, slack, caches, device)
     click.echo(f"{out}: {predict_submission(request)} videos")
 

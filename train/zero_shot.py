@@ -18,7 +18,6 @@ from pathlib import Path
 import click
 
 from emorec_rt.cli.exits import INSTALL_WORKSHOP, exit_codes
-from emorec_rt.machine.cores import usable_cores
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -52,14 +51,13 @@ def main(
     out: Path | None,
 ) -> None:
     """Write the checkpoint, print its folder, exit 0; 2 when the call is wrong, 1 for any other failure."""
-    import torch
-
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"  # read when the libraries are imported
+    from emorec_train.cores import use_cores
     from emorec_train.training.encoders import EncoderChoice
     from emorec_train.training.zero_shot import ZeroShot, make_zero_shot
 
-    torch.set_num_threads(usable_cores())
+    use_cores()
     folder = out or ROOT / "runs" / "zero-shot"
     make_zero_shot(
         ZeroShot(
