@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ class Curve:
         face: float64 ``[N]``, share of the frames with a face.
         sound: float64 ``[N]``, share of the frames with sound.
         shares: float64 ``[C]``, share of each label among the frames that have a face or sound.
+        measures: float64 ``[N]`` by name, means of what the rows tell beside the classes.
     """
 
     edges: NDArray[np.float64]
@@ -30,6 +32,7 @@ class Curve:
     face: NDArray[np.float64]
     sound: NDArray[np.float64]
     shares: NDArray[np.float64]
+    measures: Mapping[str, NDArray[np.float64]]
 
     @property
     def middles(self) -> NDArray[np.float64]:
@@ -73,7 +76,7 @@ def curve(rows: RowBuffer, extent: Extent, columns: int) -> Curve:
         columns: Width of the plot.
     """
     few = rows.count <= columns
-    sums = _Sums(rows.count if few else columns, len(rows.labels))
+    sums = _Sums(rows.count if few else columns, rows)
     start, length = extent.start_seconds, extent.end_seconds - extent.start_seconds
     times: list[NDArray[np.float64]] = []
     done = 0
@@ -94,8 +97,11 @@ def _steps(length: float, columns: int) -> NDArray[np.float64]:
 
 
 class _Sums:
-    def __init__(self, columns: int, classes: int) -> None:
+    def __init__(self, columns: int, rows: RowBuffer) -> None:
         self.columns = columns
+        self._names = rows.measures
+        self._measures = np.zeros((columns, len(rows.measures)))
+        classes = len(rows.labels)
         self._probabilities = np.zeros((columns, classes))
         self._labels = np.zeros((columns, classes), np.int64)
         self._counts = np.zeros(columns, np.int64)
@@ -109,10 +115,12 @@ class _Sums:
         np.add.at(self._counts, columns, 1)
         np.add.at(self._face, columns, chunk["face"])
         np.add.at(self._sound, columns, chunk["sound"])
+        np.add.at(self._measures, columns, chunk["measures"])
 
     def curve(self, edges: NDArray[np.float64]) -> Curve:
         filled = np.maximum.accumulate(np.where(self._counts > 0, np.arange(len(self._counts)), 0))
         counts = np.maximum(self._counts[filled], 1)
+        measures = self._measures[filled] / counts[:, None]
         return Curve(
             edges,
             self._probabilities[filled] / counts[:, None],
@@ -120,4 +128,5 @@ class _Sums:
             self._face[filled] / counts,
             self._sound[filled] / counts,
             self._labels.sum(axis=0) / max(self._labels.sum(), 1),
+            dict(zip(self._names, measures.T, strict=True)),
         )

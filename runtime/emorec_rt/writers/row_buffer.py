@@ -19,7 +19,8 @@ CHUNK_ROWS: Final = 16_384
 
 RowArray = NDArray[np.void]
 """Rows as a structured array: ``index``, ``time``, ``label``, ``probabilities [C]``, ``face``, ``sound``,
-``box [4]`` (left, top, width, height in pixels; NaN without a face), ``person`` (0 where nobody is told)."""
+``box [4]`` (left, top, width, height in pixels; NaN without a face), ``person`` (0 where nobody is told),
+``measures [M]``."""
 
 
 class RowBuffer:
@@ -27,10 +28,12 @@ class RowBuffer:
 
     Args:
         labels: Class names in the order of the probabilities.
+        measures: Names of what is kept beside the classes.
     """
 
-    def __init__(self, labels: tuple[str, ...]) -> None:
+    def __init__(self, labels: tuple[str, ...], measures: tuple[str, ...] = ()) -> None:
         self.labels = labels
+        self.measures = measures
         self._position = {label: index for index, label in enumerate(labels)}
         self._dtype = np.dtype(
             [
@@ -42,6 +45,7 @@ class RowBuffer:
                 ("sound", np.bool_),
                 ("box", np.float32, (4,)),
                 ("person", np.uint32),
+                ("measures", np.float32, (len(measures),)),
             ]
         )
         self._row: NDArray[Any] = np.zeros(1, self._dtype)
@@ -66,6 +70,7 @@ class RowBuffer:
             prediction.sound,
             sides,
             prediction.person or 0,
+            [prediction.measures[name] for name in self.measures],
         )
         try:
             self._file.write(self._row.tobytes())
@@ -101,4 +106,5 @@ class RowBuffer:
             box,
             self.labels,
             int(row["person"]) or None,
+            measures=dict(zip(self.measures, row["measures"].tolist(), strict=True)),
         )

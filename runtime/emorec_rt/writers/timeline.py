@@ -30,7 +30,7 @@ class TimelineWriter:
         self._target = target
         self._encode = encode
         self._file = WholeFile(target.path)
-        self._rows = RowBuffer(target.labels)
+        self._rows = RowBuffer(target.labels, target.measures)
         self._extent = Extent()
         self._start_seconds = start_seconds(target.source)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 import xml.etree.ElementTree as ET  # the SVG is our own
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,12 +14,14 @@ from emorec_rt.constants import EXPRESSIONS
 from emorec_rt.errors import OutputError
 from emorec_rt.windows.prediction import Prediction
 from emorec_rt.writers import FORMATS
+from emorec_rt.writers.base import Target
 from emorec_rt.writers.curve import Extent, curve
 from emorec_rt.writers.palette import colours
-from emorec_rt.writers.plot import BOTTOM, LEFT, PLOT_COLUMNS, RIGHT, TOP, plot
+from emorec_rt.writers.plot import BOTTOM, PLOT_COLUMNS, TOP, plot
+from emorec_rt.writers.plot_axis import LEFT, RIGHT
 from emorec_rt.writers.raster import PIXELS_PER_POINT, to_png
 from emorec_rt.writers.row_buffer import IN_MEMORY_BYTES, RowBuffer
-from emorec_rt.writers.shapes import Polygon, Rectangle, Text
+from emorec_rt.writers.shapes import Line, Polygon, Rectangle, Text
 from emorec_rt.writers.svg import to_svg
 
 from .conftest import leftovers, prediction, rows, target, write_all
@@ -181,3 +184,48 @@ def test_no_rows_are_refused(tmp_path: Path) -> None:
         writer.commit()
     writer.discard()
     assert list(tmp_path.iterdir()) == []
+
+
+def measured(count: int) -> list[Prediction]:
+    told = ({"valence": k / count, "arousal": -1.0, "AU12": float(k >= count // 2)} for k in range(count))
+    return [replace(row, measures=one) for row, one in zip(two_halves(count), told, strict=True)]
+
+
+class TestMeasures:
+    @pytest.mark.parametrize("count", [100, 40_000])
+    def test_curves_and_strips_are_those_of_the_rows(self, count: int) -> None:
+        names = ("valence", "arousal", "AU12")
+        buffer, extent = RowBuffer(EXPRESSIONS, names), Extent()
+        for row in measured(count):
+            buffer.append(row)
+            extent.add(row.time_seconds)
+        assert next(buffer.rows()).measures == {"valence": 0.0, "arousal": -1.0, "AU12": 0.0}
+        thinned = curve(buffer, extent, 100)
+        np.testing.assert_allclose(thinned.measures["valence"], np.linspace(0, 1, 101)[:-1], atol=0.01)
+        np.testing.assert_allclose(thinned.measures["arousal"], -1.0)
+        np.testing.assert_allclose(thinned.measures["AU12"][[10, 90]], [0.0, 1.0])
+
+    def test_the_plot_grows_by_what_is_told(self) -> None:
+        plain = drawn(two_halves(100))
+        buffer, extent = RowBuffer(EXPRESSIONS, ("valence", "arousal", "AU12")), Extent()
+        for row in measured(100):
+            buffer.append(row)
+            extent.add(row.time_seconds)
+        full = plot(curve(buffer, extent, PLOT_COLUMNS), EXPRESSIONS, "talk")
+        assert full.height > plain.height
+        texts = [shape.text for shape in full.shapes if isinstance(shape, Text)]
+        assert {"valence", "arousal", "AU12"} <= set(texts)
+        assert not {"valence", "arousal", "AU12"} & {s.text for s in plain.shapes if isinstance(s, Text)}
+        rising = [s for s in full.shapes if isinstance(s, Line) and s.width == 1.5]
+        assert all(LEFT <= s.start[0] <= s.end[0] <= RIGHT for s in rising)
+        assert len(rising) == 2 * 99
+        assert all(s.end[1] <= s.start[1] for s in rising)  # valence rises, arousal stays
+
+    def test_files_of_a_bundle_that_tells_them(self, tmp_path: Path) -> None:
+        for name in ("svg", "png"):
+            made = Target(
+                Path("talk.mp4"), tmp_path / f"t.{name}", EXPRESSIONS, measures=("valence", "arousal", "AU12")
+            )
+            write_all(FORMATS[name].make(made), measured(100))
+        assert "arousal" in (tmp_path / "t.svg").read_text()
+        assert cv2.imread(str(tmp_path / "t.png")) is not None
