@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -32,7 +33,10 @@ def test_too_little_memory_is_one_line(tmp_path: Path, megabytes: int) -> None:
     if megabytes < 600:
         assert "emorec-rt needs 600 MB of address space" in result.stderr
     elif megabytes < 1000:
-        assert "onnxruntime needs 1000 MB of address space" in result.stderr
+        # On some Pythons what is imported before takes all of it.
+        assert re.search(
+            "onnxruntime needs 1000 MB of address space|error: the memory .* is full", result.stderr
+        )
     elif by_speed().index("openvino") < by_speed().index("onnxruntime") and is_installed("openvino"):
         # With less than it needs, it hangs or aborts now and then.
         assert "OpenVINO needs 2000 MB of address space" in result.stderr

@@ -90,4 +90,4 @@ def test_rows_stay_young_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> No
     assert np.percentile(ages, 95) < 3.0
     assert max(ages) < 4.5
     assert heard > 0.6 * len(ages)
-    assert any("slower than the source" in line for line in warnings)
+    assert any("slower than the source" in line for line in warnings), warnings

@@ -22,6 +22,9 @@ RELEASES = {
     "10.16.1.11": "tensorrt-cu13-bindings==10.16.1.11",  # JetPack 7.2
     "11.4.0.106": "tensorrt-cu13-bindings==11.4.0.106",
 }
+NEWEST_PYTHON = {"10.3.0": (3, 12)}
+"""Of releases whose wheels end there."""
+
 LIBRARIES = ("nvinfer", "nvinfer_plugin", "nvonnxparser")
 SYMBOLS = (
     "createInferBuilder_INTERNAL",

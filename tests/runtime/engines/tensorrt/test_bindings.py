@@ -22,6 +22,8 @@ REQUIRED = bool(os.environ.get("EMOREC_REQUIRE_TRT_BINDINGS"))
 
 @pytest.fixture(params=FETCH["RELEASES"])
 def environment(request: pytest.FixtureRequest) -> dict[str, str]:
+    if sys.version_info[:2] > FETCH["NEWEST_PYTHON"].get(request.param, sys.version_info[:2]):
+        pytest.skip(f"TensorRT {request.param} has no wheel for this Python")
     folder = FETCH["default_folder"]().resolve()
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -16,6 +16,7 @@ SIMPLE: dict[str, Callable[[object], bool]] = {
     "tuple": lambda value: isinstance(value, tuple),
     "list": lambda value: isinstance(value, list),
     "buffer": lambda value: isinstance(value, (bytes, bytearray, memoryview)),
+    "collections.abc.Buffer": lambda value: isinstance(value, (bytes, bytearray, memoryview)),
     "typing_extensions.Buffer": lambda value: isinstance(value, (bytes, bytearray, memoryview)),
 }
 
