@@ -110,17 +110,35 @@ def open_session(
         EngineError: The file can't be loaded.
         BundleError: The graph's inputs or outputs are not the manifest's.
     """
-    ort = import_onnxruntime()
     try:
-        # Without enable_fallback=0 a failure is printed, and the session quietly made without a GPU.
-        session = ort.InferenceSession(
-            os.fspath(path), session_options(threads), providers=list(providers), enable_fallback=0
-        )
+        session = _opened(path, threads, providers)
     except error_classes() as error:
         raise engine_error(f"{path}: onnxruntime can't load it", str(error), "") from error
     _check_signature(path, "input", inputs, session.get_inputs())
     _check_signature(path, "output", outputs, session.get_outputs())
     return session
+
+
+def _opened(path: Path, threads: int | None, providers: Sequence[Provider]) -> Any:
+    ort = import_onnxruntime()
+
+    def opened(without: list[str]) -> Any:
+        # Without enable_fallback=0 a failure is printed, and the session quietly made without a GPU.
+        return ort.InferenceSession(
+            os.fspath(path),
+            session_options(threads),
+            providers=list(providers),
+            enable_fallback=0,
+            disabled_optimizers=without,
+        )
+
+    try:
+        return opened([])
+    except error_classes() as error:
+        # 1.23, the last for Python 3.10, moves quantisation across transposes, which it can't do in FP8.
+        if "tensor(float8e4m3fn)" not in str(error):
+            raise
+    return opened(["QDQPropagationTransformer"])
 
 
 def session_options(threads: int | None = None) -> Any:
