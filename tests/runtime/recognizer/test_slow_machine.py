@@ -22,8 +22,8 @@ SECONDS = 12
 CHUNK_SECONDS = 0.4
 """What the audio encoder takes for a chunk: twice the time from one to the next by the schedule."""
 
-FRAME_SECONDS = 0.03
-"""Three quarters of the time from one frame to the next."""
+FRAME_SECONDS = 0.09
+"""More than twice the time from one frame to the next: two batches at once are too slow as well."""
 
 
 class Camera:
