@@ -5,11 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidGraph
 
 from emorec_rt.bundle.manifest import TensorSpec
 from emorec_rt.engines.ort import OrtEngine, session_options
@@ -44,6 +47,24 @@ def test_runs_any_batch(graph_file: Path, batch: int) -> None:
     assert (name, rest) == ("embeddings", [])
     assert result.dtype == np.float32
     np.testing.assert_array_equal(result, frames * 2.0)
+
+
+def test_fp8_that_an_optimisation_spoils_is_loaded_without_it(
+    graph_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime 1.23 moves quantisation to where it has no FP8 kernel, and then refuses its own graph."""
+    opened, tried = ort.InferenceSession, []
+
+    def old(path: str, *arguments: Any, disabled_optimizers: list[str], **options: Any) -> Any:
+        tried.append(disabled_optimizers)
+        if not disabled_optimizers:
+            raise InvalidGraph("Type 'tensor(float8e4m3fn)' of input parameter is invalid.")
+        return opened(path, *arguments, disabled_optimizers=disabled_optimizers, **options)
+
+    monkeypatch.setattr(ort, "InferenceSession", old)
+    engine = OrtEngine(graph_file, (INPUT,), (OUTPUT,), threads=1)
+    assert tried == [[], ["QDQPropagationTransformer"]]
+    assert engine.run({"frames": np.ones((1, 3), np.uint8)})["embeddings"].tolist() == [[2.0] * 3]
 
 
 def test_products_of_8_bits_do_not_overflow(tmp_path: Path) -> None:
