@@ -137,7 +137,7 @@ def fast_modes(result: Result) -> str:
 
 
 def installs(result: Result) -> str:
-    """What each install takes."""
+    """Packages, room and time of each install."""
     rows = [
         [
             f"`pip install '.[{one['extra']}]'`",

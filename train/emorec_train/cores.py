@@ -1,4 +1,4 @@
-"""Cores for torch: those of this process, as its user divides them."""
+"""How many threads torch takes."""
 
 from __future__ import annotations
 

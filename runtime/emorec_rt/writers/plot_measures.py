@@ -21,7 +21,7 @@ _UNIT_ROW: Final = 13.0
 _UNIT_HEIGHT: Final = 8.0
 _GAP: Final = 10.0
 _COLOURS: Final[dict[str, Colour]] = {"valence": (0, 128, 128), "arousal": (160, 30, 90)}
-"""None of them is a class's."""
+"""Other colours than those of the classes."""
 
 _SHADES: Final = 8
 _LEGEND: Final = RIGHT + 22.0

@@ -18,7 +18,7 @@ from emorec_rt.writers.base import Target
 from emorec_rt.writers.curve import Extent, curve
 from emorec_rt.writers.palette import colours
 from emorec_rt.writers.plot import BOTTOM, PLOT_COLUMNS, TOP, plot
-from emorec_rt.writers.plot_axis import LEFT, RIGHT
+from emorec_rt.writers.plot_axis import ABSENT, LEFT, PRESENT, RIGHT
 from emorec_rt.writers.raster import PIXELS_PER_POINT, to_png
 from emorec_rt.writers.row_buffer import IN_MEMORY_BYTES, RowBuffer
 from emorec_rt.writers.shapes import Line, Polygon, Rectangle, Text
@@ -220,6 +220,19 @@ class TestMeasures:
         assert all(LEFT <= s.start[0] <= s.end[0] <= RIGHT for s in rising)
         assert len(rising) == 2 * 99
         assert all(s.end[1] <= s.start[1] for s in rising)  # valence rises, arousal stays
+
+    def test_a_strip_is_as_dark_as_its_unit_is_likely(self) -> None:
+        buffer, extent = RowBuffer(EXPRESSIONS, ("AU12",)), Extent()
+        for row in measured(100):
+            buffer.append(row)
+            extent.add(row.time_seconds)
+        shapes = plot(curve(buffer, extent, PLOT_COLUMNS), EXPRESSIONS, "talk").shapes
+        (place,) = (number for number, s in enumerate(shapes) if isinstance(s, Text) and s.text == "AU12")
+        before, after = shapes[place + 1], shapes[place + 2]
+        assert isinstance(before, Rectangle)
+        assert isinstance(after, Rectangle)
+        assert (before.fill, after.fill) == (ABSENT, PRESENT)
+        assert after.left == pytest.approx((LEFT + RIGHT) / 2, abs=1.0)
 
     def test_files_of_a_bundle_that_tells_them(self, tmp_path: Path) -> None:
         for name in ("svg", "png"):
